@@ -1,0 +1,46 @@
+"""Progress bars for long work: rate, time left, and silence when nobody watches."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def progress_bar(
+    title: str, total: float | None, unit: str = "texts", *, show: bool | None = None
+) -> Iterator[Callable[..., None]]:
+    """Yield ``advance(n=1, note="")``.
+
+    Args:
+        title: what is being done.
+        total: how many units there are; None when it is not known.
+        unit: the name of a unit, or ``"bytes"`` for a download.
+        show: None shows the bar on stderr if that is a terminal.
+    """
+    if show is None:
+        show = sys.stderr.isatty()
+    if not show:
+        yield lambda n=1, note="": None
+        return
+
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    amount: list = (
+        [DownloadColumn(), TransferSpeedColumn()]
+        if unit == "bytes"
+        else [TextColumn("{task.completed:,.0f}/{task.fields[of]} " + unit), TextColumn("{task.fields[rate]}")]
+    )
+    columns = [TextColumn("{task.description}"), BarColumn(), *amount, TimeRemainingColumn(), TextColumn("{task.fields[note]}")]
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        of = "?" if total is None else f"{total:,.0f}"
+        task = progress.add_task(title, total=total, note="", of=of, rate="")
+
+        def advance(n: float = 1, note: str = "") -> None:
+            speed = progress.tasks[0].speed
+            rate = f"{speed:,.0f}/s" if speed else ""
+            progress.update(task, advance=n, rate=rate, **({"note": note} if note else {}))
+
+        yield advance
