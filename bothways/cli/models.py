@@ -1,0 +1,76 @@
+"""``bothways models``: which models are here, and which can be had."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from bothways.resolver import ModelEntry
+
+
+def models_command(
+    json_output: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    download: Annotated[
+        str | None,
+        typer.Option(
+            "--download", metavar="NAME", help="Put this model into the local store, downloading it if need be."
+        ),
+    ] = None,
+) -> None:
+    """List the models on this machine and those that can be downloaded."""
+    from bothways.resolver import list_models
+
+    if download is not None:
+        path = _put_into_store(download)
+        _print_json({"name": download, "path": str(path)}) if json_output else print(f"{download} is in {path}")
+        return
+    entries = list_models()
+    if json_output:
+        _print_json([{**vars(entry), "path": None if entry.path is None else str(entry.path)} for entry in entries])
+    else:
+        _print_table(entries)
+
+
+def _put_into_store(name: str) -> Path:
+    from bothways.errors import UsageError
+    from bothways.resolver import resolve_model, store_directory, store_model
+    from bothways.resolver.known import find_known
+
+    if Path(name).is_dir():
+        raise UsageError(f"{name} is a directory on this machine already. --download takes the name of a model.")
+    path = resolve_model(name)
+    if path.is_relative_to(store_directory()):
+        return path
+    known = find_known(name)
+    return store_model(path, name if known is None else known.name)
+
+
+def _print_json(value: object) -> None:
+    import json
+
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _print_table(entries: list[ModelEntry]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from bothways.resolver import store_directory
+
+    console = Console()
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("name", "where", "size", "parameters", "licence", "description"):
+        right = title in ("size", "parameters")
+        table.add_column(title, justify="right" if right else "left", no_wrap=title != "description", overflow="fold")
+    for entry in entries:
+        size = f"{entry.size_bytes / 1e6:,.1f} MB"
+        parameters = "" if entry.parameters is None else f"{entry.parameters / 1e6:,.1f} M"
+        table.add_row(entry.name, entry.where, size, parameters, entry.licence, entry.description)
+    console.print(table)
+    absent = [entry.name for entry in entries if entry.path is None]
+    if absent:
+        console.print(f"\nTo have one here: bothways models --download {absent[0]}", highlight=False)
+    console.print(f"\nModel store: {store_directory()}", highlight=False, soft_wrap=True)
