@@ -1,0 +1,247 @@
+"""BERT (Devlin et al., 2019): WordPiece after a split at white space and punctuation; ``[CLS] A [SEP] B [SEP]``."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+
+from bothways.errors import TokenizerError
+from bothways.files import MAX_JSON_BYTES, write_text
+from bothways.tokenizers.base import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from bothways.tokenizers.batch_encoding import BatchEncoding
+from bothways.tokenizers.engine import guarded
+from bothways.tokenizers.prepare import prepare_for_model
+from bothways.tokenizers.special_tokens import NAMES
+
+
+class BertBase(PreTrainedTokenizerBase):
+    """What both BERT classes share.
+
+    Args:
+        vocab_file: ``vocab.txt``, one token a line; the line number is the id.
+        tokenizer_file, tokenizer_object: an engine instead of a vocabulary.
+        do_lower_case: lower-case the text.
+        strip_accents: remove accents; None does so exactly if the text is lower-cased.
+        tokenize_chinese_chars: put white space around CJK ideographs.
+        do_basic_tokenize: False switches off the three above.
+        kwargs: special tokens and the arguments of ``PreTrainedTokenizerBase``.
+    """
+
+    vocab_files_names = {"vocab_file": "vocab.txt", "tokenizer_file": "tokenizer.json"}
+
+    def __init__(
+        self,
+        vocab_file: str | os.PathLike[str] | None = None,
+        *,
+        tokenizer_file: str | os.PathLike[str] | None = None,
+        tokenizer_object: Tokenizer | None = None,
+        do_lower_case: bool = True,
+        do_basic_tokenize: bool = True,
+        tokenize_chinese_chars: bool = True,
+        strip_accents: bool | None = None,
+        never_split: list[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if never_split:
+            raise TokenizerError(
+                f"never_split={never_split!r} is not supported. Use tokenizer.add_tokens({never_split!r})."
+            )
+        for name, token in _SPECIAL.items():
+            kwargs[name] = token if kwargs.get(name) is None else kwargs[name]
+        built = tokenizer_file is None and tokenizer_object is None
+        style = {
+            "lowercase": bool(do_lower_case),
+            "strip_accents": strip_accents,
+            "handle_chinese_chars": bool(tokenize_chinese_chars),
+        }
+        if built:
+            if vocab_file is None:
+                raise TokenizerError(f"{type(self).__name__} needs a vocab_file (vocab.txt) or a tokenizer_file.")
+            style = style if do_basic_tokenize else dict.fromkeys(style, False)
+            tokenizer_object = build_engine(vocab_file, style, kwargs)
+            kwargs.setdefault("clean_up_tokenization_spaces", True)
+        super().__init__(
+            tokenizer_object=tokenizer_object,
+            tokenizer_file=tokenizer_file,
+            do_lower_case=do_lower_case,
+            do_basic_tokenize=do_basic_tokenize,
+            tokenize_chinese_chars=tokenize_chinese_chars,
+            strip_accents=strip_accents,
+            never_split=None,
+            **kwargs,
+        )
+        self.do_lower_case = bool(do_lower_case)
+        if not built:
+            _restyle(self._tokenizer, style)
+
+    def build_inputs_with_special_tokens(
+        self, token_ids_0: list[int], token_ids_1: list[int] | None = None
+    ) -> list[int]:
+        """``[CLS] A [SEP]`` or ``[CLS] A [SEP] B [SEP]``."""
+        cls: Any = self.cls_token_id
+        sep: Any = self.sep_token_id
+        row = [cls, *token_ids_0, sep]
+        return row if token_ids_1 is None else [*row, *token_ids_1, sep]
+
+    def prepare_for_model(self, ids: list[int], pair_ids: list[int] | None = None, **options: Any) -> BatchEncoding:
+        """A row from ids of one or two texts: special tokens, truncation and padding as in a call."""
+        return prepare_for_model(self, ids, pair_ids, **options)
+
+    def save_vocabulary(
+        self, save_directory: str | os.PathLike[str], filename_prefix: str | None = None
+    ) -> tuple[str, ...]:
+        """Write ``vocab.txt``: the vocabulary without added tokens, a token a line."""
+        vocab = sorted(self._tokenizer.get_vocab(with_added_tokens=False).items(), key=lambda item: item[1])
+        ids = [index for _, index in vocab]
+        tokens = [token for token, _ in vocab]
+        if ids != list(range(len(ids))) or any("\n" in token or "\r" in token for token in tokens):
+            return ()  # a list of lines cannot say gaps or line ends; tokenizer.json does
+        path = Path(save_directory) / f"{filename_prefix + '-' if filename_prefix else ''}vocab.txt"
+        write_text(path, "".join(f"{token}\n" for token in tokens))
+        return (str(path),)
+
+    def _saved_class_name(self) -> str:
+        return "BertTokenizer"  # the name under which every version of the reference library finds either class
+
+
+class BertTokenizer(BertBase):
+    """BERT's tokeniser as the ecosystem's plain class: ``is_fast`` is False, and decoding keeps the spaces between
+    tokens until they are cleaned up. The engine is the same, so offsets and word ids are available too."""
+
+    def __init__(
+        self, vocab_file: str | os.PathLike[str] | None = None, do_lower_case: bool = True, **kwargs: Any
+    ) -> None:
+        kwargs.setdefault("clean_up_tokenization_spaces", True)
+        super().__init__(vocab_file, do_lower_case=do_lower_case, **kwargs)
+
+    @property
+    def is_fast(self) -> bool:
+        return False
+
+    @property
+    def vocab(self) -> dict[str, int]:
+        """Tokens to ids, without added tokens."""
+        return dict(sorted(self._tokenizer.get_vocab(with_added_tokens=False).items(), key=lambda item: item[1]))
+
+    @property
+    def ids_to_tokens(self) -> dict[int, str]:
+        return {index: token for token, index in self.vocab.items()}
+
+    def convert_tokens_to_string(self, tokens: list[str]) -> str:
+        return " ".join(tokens).replace(" ##", "").strip()
+
+    def encode_plus(self, text: Any, text_pair: Any = None, **options: Any) -> BatchEncoding:
+        """A call with one text or pair; lists of tokens or of ids are taken as they are."""
+        if not options.get("is_split_into_words") and _is_tokens(text):
+            pair = None if text_pair is None else self._ids(text_pair)
+            options.pop("is_split_into_words", None)
+            batched = options.get("return_tensors") is not None
+            return self.prepare_for_model(self._ids(text), pair, prepend_batch_axis=batched, **options)
+        return super().encode_plus(text, text_pair, **options)
+
+    @classmethod
+    def _files_to_use(cls, present: dict[str, Path]) -> dict[str, Path]:
+        """The vocabulary, if it is there: the plain class never reads ``tokenizer.json`` in the ecosystem."""
+        return {"vocab_file": present["vocab_file"]} if "vocab_file" in present else present
+
+    def _decode(self, ids: list[int], skip_special_tokens: bool) -> str:
+        tokens = [t or str(self.unk_token) for t in self.convert_ids_to_tokens(ids, skip_special_tokens)]
+        whole = set(self.added_tokens_encoder) - set(self.all_special_tokens)
+        parts: list[list[str]] = [[]]
+        for token in tokens:
+            if token in whole:
+                parts += [[token], []]
+            else:
+                parts[-1].append(token)
+        texts = [self.convert_tokens_to_string(part) for part in parts if part]
+        return " ".join(text for text in texts if text)
+
+    def _ids(self, tokens: Any) -> list[int]:
+        if isinstance(tokens, str):
+            tokens = self.tokenize(tokens)
+        return [t if isinstance(t, int) else self.convert_tokens_to_ids(t) for t in tokens]
+
+
+class BertTokenizerFast(BertBase, PreTrainedTokenizerFast):
+    """BERT's tokeniser as the ecosystem's fast class."""
+
+    def __init__(
+        self,
+        vocab_file: str | os.PathLike[str] | None = None,
+        tokenizer_file: str | os.PathLike[str] | None = None,
+        do_lower_case: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(vocab_file, tokenizer_file=tokenizer_file, do_lower_case=do_lower_case, **kwargs)
+
+
+_SPECIAL = {
+    "unk_token": "[UNK]",
+    "sep_token": "[SEP]",
+    "pad_token": "[PAD]",
+    "cls_token": "[CLS]",
+    "mask_token": "[MASK]",
+}
+
+
+def build_engine(vocab_file: str | os.PathLike[str], style: dict[str, Any], special: dict[str, Any]) -> Tokenizer:
+    """The engine of a ``vocab.txt``.
+
+    Args:
+        style: the normaliser's ``lowercase``, ``strip_accents`` and ``handle_chinese_chars``.
+        special: special tokens by name; those that the vocabulary lacks are added behind it.
+    """
+    vocab = read_vocab(vocab_file)
+    unk = str(special["unk_token"])
+    if unk not in vocab:
+        raise TokenizerError(
+            f"{vocab_file} has {len(vocab):,} tokens, but the unknown token {unk!r} is not among them. "
+            "Is it the vocab.txt of a BERT model?"
+        )
+    with guarded(f"{vocab_file} cannot be read"):
+        engine = Tokenizer(models.WordPiece(vocab, unk_token=unk))
+        engine.add_special_tokens([special[name] for name in NAMES if special.get(name) is not None])
+        engine.normalizer = normalizers.BertNormalizer(clean_text=True, **style)
+        engine.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        cls, sep = str(special["cls_token"]), str(special["sep_token"])
+        engine.post_processor = processors.TemplateProcessing(
+            single=[f"{cls}:0", "$A:0", f"{sep}:0"],
+            pair=[f"{cls}:0", "$A:0", f"{sep}:0", "$B:1", f"{sep}:1"],
+            special_tokens=[(token, engine.token_to_id(token)) for token in dict.fromkeys((cls, sep))],
+        )
+        engine.decoder = decoders.WordPiece(prefix="##")
+    return engine
+
+
+def read_vocab(path: str | os.PathLike[str]) -> dict[str, int]:
+    """Read a ``vocab.txt``. Of a token that occurs twice the later line counts, as in the ecosystem."""
+    path = Path(path)
+    if not path.is_file():
+        raise TokenizerError(f"{path} is not a file; a vocab.txt with one token a line is expected.")
+    if (size := path.stat().st_size) > MAX_JSON_BYTES:
+        raise TokenizerError(f"{path} has {size:,} bytes; vocabularies up to {MAX_JSON_BYTES:,} bytes are read.")
+    try:
+        text = path.read_text(encoding="utf-8")  # universal newlines
+    except UnicodeDecodeError as problem:
+        raise TokenizerError(f"{path} is not UTF-8 text (byte {problem.start}).") from None
+    lines = text.split("\n")
+    if lines and not lines[-1]:
+        lines.pop()
+    return {token: index for index, token in enumerate(lines)}
+
+
+def _restyle(engine: Tokenizer, style: dict[str, Any]) -> None:
+    """Let the arguments win over a ``tokenizer.json`` that says something else about lower-casing and the like."""
+    if engine.normalizer is None:
+        return
+    state = json.loads(engine.normalizer.__getstate__())
+    if state.get("type") == "BertNormalizer" and any(state.get(key, value) != value for key, value in style.items()):
+        engine.normalizer = normalizers.BertNormalizer(clean_text=state.get("clean_text", True), **style)
+
+
+def _is_tokens(text: Any) -> bool:
+    return isinstance(text, (list, tuple)) and len(text) > 0 and isinstance(text[0], (str, int))
