@@ -1,0 +1,36 @@
+"""Readers of labelled and unlabelled texts: files → rows → typed examples; streaming, and exact about what is wrong."""
+
+from bothways.data.columns import Columns, recognise_columns
+from bothways.data.examples import (
+    LabelledTexts,
+    Problems,
+    TextExample,
+    check_labels,
+    data_hash,
+    label_names,
+    load_labelled,
+)
+from bothways.data.label_kinds import LabelKind, infer_task
+from bothways.data.row import Row
+from bothways.data.rows import read_rows
+from bothways.data.split import count_leaks, holdout_split
+from bothways.data.stream import iter_texts
+
+__all__ = [
+    "Columns",
+    "LabelKind",
+    "LabelledTexts",
+    "Problems",
+    "Row",
+    "TextExample",
+    "check_labels",
+    "count_leaks",
+    "data_hash",
+    "holdout_split",
+    "infer_task",
+    "iter_texts",
+    "label_names",
+    "load_labelled",
+    "read_rows",
+    "recognise_columns",
+]

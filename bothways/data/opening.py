@@ -1,0 +1,208 @@
+"""Bytes to text: which file, which compression, which encoding, and exact places for what is wrong."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from bothways.errors import DataError, UsageError, nearest
+
+FORMATS = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "json",
+    ".parquet": "parquet",
+    ".txt": "txt",
+}
+MAX_LINE_BYTES = 64 * 2**20  # a line is held in memory; what is longer is not a text a line
+_CHUNK_BYTES = 64 * 2**10
+
+
+def file_format(path: Path) -> str:
+    """The format that the file name stands for: a value of ``FORMATS``.
+
+    Raises:
+        UsageError: the extension is not known.
+    """
+    suffixes = [s.lower() for s in path.suffixes]
+    if suffixes and suffixes[-1] == ".gz":
+        suffixes.pop()
+        if suffixes and suffixes[-1] == ".parquet":
+            raise UsageError(
+                f"{path}: Parquet is compressed inside; unpack it with 'gunzip' and pass the .parquet file."
+            )
+    if suffixes and suffixes[-1] in FORMATS:
+        return FORMATS[suffixes[-1]]
+    shown = suffixes[-1] if suffixes else "no extension"
+    raise UsageError(
+        f"{path} has {shown}; known are {', '.join(FORMATS)}, each but .parquet also with .gz. "
+        "Name the file so, or name the format (--format)."
+    )
+
+
+def check_readable(path: Path) -> None:
+    """Raise ``UsageError`` unless ``path`` is there and is no directory."""
+    if path.is_dir():
+        inside = sorted(p.name for p in path.iterdir() if any(s in FORMATS for s in p.suffixes))[:5]
+        hint = f" Files in it: {', '.join(inside)}." if inside else ""
+        raise UsageError(f"{path} is a directory; a data file is expected.{hint}")
+    if path.exists():
+        return
+    if not path.parent.is_dir():
+        raise UsageError(f"{path} does not exist; neither does the directory {path.parent}.")
+    near = nearest(path.name, [p.name for p in path.parent.iterdir()])
+    hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
+    raise UsageError(f"{path} does not exist.{hint}")
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[io.BufferedReader]:
+    """Yield the (unpacked) bytes of a file. Gzip is known by its first two bytes or by the name."""
+    try:
+        plain = open(path, "rb")  # noqa: SIM115 - closed below
+    except OSError as problem:
+        raise UsageError(f"{path} cannot be opened: {os.strerror(problem.errno or 0)}.") from None
+    with plain:
+        if path.suffix.lower() == ".gz" or plain.peek(2)[:2] == b"\x1f\x8b":
+            yield io.BufferedReader(_GzipBytes(plain, str(path)), _CHUNK_BYTES)
+        else:
+            yield plain
+
+
+def text_lines(stream: io.BufferedReader, name: str, encoding: str | None = None) -> Iterator[str]:
+    """Yield decoded lines, each with its line end, in constant memory.
+
+    Args:
+        stream: bytes; anything buffered, a pipe too.
+        name: the file's name in messages.
+        encoding: None means UTF-8, or UTF-16 where the file begins with its mark. A UTF-8 mark is dropped.
+
+    Raises:
+        UsageError: an unknown encoding.
+        DataError: bytes of another encoding, a NUL, or a line above 64 MiB; with line and byte offset.
+    """
+    encoding = _encoding(stream, name, encoding)
+    if encoding.startswith(("utf-16", "utf-32")):
+        yield from _lines_of_chunks(text_chunks(stream, name, encoding), name)
+        return
+    offset = _skip_mark(stream, encoding)
+    number = 0
+    while raw := stream.readline(MAX_LINE_BYTES + 1):
+        number += 1
+        if len(raw) > MAX_LINE_BYTES:
+            raise _too_long(name, number)
+        try:
+            line = raw.decode(encoding)
+        except UnicodeDecodeError as problem:
+            raise _undecodable(name, number, offset + problem.start, problem, encoding) from None
+        if "\0" in line:
+            raise _nul(name, number)
+        offset += len(raw)
+        yield line
+
+
+def text_chunks(stream: io.BufferedReader, name: str, encoding: str | None = None) -> Iterator[str]:
+    """Like ``text_lines`` for formats whose lines mean nothing: pieces of about 64 KiB."""
+    encoding = _encoding(stream, name, encoding)
+    offset = _skip_mark(stream, encoding)
+    decoder = codecs.getincrementaldecoder(encoding)()
+    line = 1
+    while True:
+        raw = stream.read1(_CHUNK_BYTES)
+        waiting = len(decoder.getstate()[0])  # bytes of a character that the last chunk cut in two
+        try:
+            text = decoder.decode(raw, final=not raw)
+        except UnicodeDecodeError as problem:
+            line += problem.object[: problem.start].count(b"\n")
+            raise _undecodable(name, line, offset - waiting + problem.start, problem, encoding) from None
+        if "\0" in text:
+            raise _nul(name, line + text[: text.index("\0")].count("\n"))
+        offset += len(raw)
+        line += text.count("\n")
+        if text:
+            yield text
+        if not raw:
+            return
+
+
+class _GzipBytes(io.RawIOBase):
+    """Unpacked bytes whose damage is a ``DataError`` wherever it is met."""
+
+    def __init__(self, packed: BinaryIO, name: str) -> None:
+        self._unpacked = gzip.GzipFile(fileobj=packed)
+        self._name = name
+        self._done = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            data = self._unpacked.read(len(buffer))
+        except (EOFError, zlib.error, gzip.BadGzipFile) as problem:
+            raise DataError(
+                f"{self._name} is not a whole gzip file: {problem} (after {self._done:,} unpacked bytes). "
+                f"Copy it again, or check it with 'gzip -t {self._name}'."
+            ) from None
+        buffer[: len(data)] = data
+        self._done += len(data)
+        return len(data)
+
+
+def _encoding(stream: io.BufferedReader, name: str, asked: str | None) -> str:
+    if asked is not None:
+        try:
+            return codecs.lookup(asked).name
+        except LookupError:
+            raise UsageError(
+                f"unknown encoding {asked!r} for {name}. Usual ones: utf-8, utf-16, latin-1, cp1252."
+            ) from None
+    return "utf-16" if stream.peek(2)[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8"
+
+
+def _skip_mark(stream: io.BufferedReader, encoding: str) -> int:
+    if encoding in ("utf-8", "utf-8-sig") and stream.peek(3)[:3] == codecs.BOM_UTF8:
+        return len(stream.read(3))
+    return 0
+
+
+def _lines_of_chunks(chunks: Iterator[str], name: str) -> Iterator[str]:
+    rest = ""
+    number = 0
+    for chunk in chunks:
+        *whole, rest = (rest + chunk).split("\n")
+        number += len(whole)
+        if len(rest) > MAX_LINE_BYTES:
+            raise _too_long(name, number + 1)
+        for line in whole:
+            yield line + "\n"
+    if rest:
+        yield rest
+
+
+def _undecodable(name: str, line: int, offset: int, problem: UnicodeDecodeError, encoding: str) -> DataError:
+    byte = problem.object[problem.start] if problem.start < len(problem.object) else 0
+    return DataError(
+        f"{name}, line {line}: byte 0x{byte:02x} at offset {offset} is not {encoding.upper()} ({problem.reason}). "
+        f"Convert the file ('iconv -f latin1 -t utf-8 {name}') or name its encoding (--encoding latin-1)."
+    )
+
+
+def _nul(name: str, line: int) -> DataError:
+    return DataError(
+        f"{name}, line {line}: a NUL byte; texts have none. The file is binary, or UTF-16 without a mark "
+        "(--encoding utf-16-le), or damaged (remove them with tr -d '\\000')."
+    )
+
+
+def _too_long(name: str, line: int) -> DataError:
+    return DataError(f"{name}, line {line} is longer than {MAX_LINE_BYTES:,} bytes; a text a line is expected.")
