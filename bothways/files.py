@@ -61,7 +61,9 @@ def read_json(path: str | os.PathLike[str], *, error: type[BothwaysError] = Both
     if size > MAX_JSON_BYTES:
         raise error(f"{path} has {size:,} bytes; JSON files up to {MAX_JSON_BYTES:,} bytes are read.")
     try:
-        return json.loads(path.read_bytes().decode("utf-8"), object_pairs_hook=lambda pairs: _unique(pairs, path, error))
+        return json.loads(
+            path.read_bytes().decode("utf-8"), object_pairs_hook=lambda pairs: _unique(pairs, path, error)
+        )
     except UnicodeDecodeError as problem:
         raise error(f"{path} is not UTF-8 text (byte {problem.start}).") from None
     except json.JSONDecodeError as problem:

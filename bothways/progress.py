@@ -33,7 +33,13 @@ def progress_bar(
         if unit == "bytes"
         else [TextColumn("{task.completed:,.0f}/{task.fields[of]} " + unit), TextColumn("{task.fields[rate]}")]
     )
-    columns = [TextColumn("{task.description}"), BarColumn(), *amount, TimeRemainingColumn(), TextColumn("{task.fields[note]}")]
+    columns = [
+        TextColumn("{task.description}"),
+        BarColumn(),
+        *amount,
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    ]
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         of = "?" if total is None else f"{total:,.0f}"
         task = progress.add_task(title, total=total, note="", of=of, rate="")

@@ -1,0 +1,1 @@
+"""Checkpoints as data: configuration files, weights, and the names of the tensors in them."""

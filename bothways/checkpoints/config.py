@@ -1,0 +1,257 @@
+"""Configurations: the ecosystem's names and defaults, read as data and checked before anything is built.
+
+A family declares only its own fields, with defaults, as annotated class attributes.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+from pathlib import Path
+from typing import Any, ClassVar
+
+from bothways.errors import ConfigError, nearest
+from bothways.files import read_json, write_json
+
+CONFIG_NAME = "config.json"
+
+MAX_SIZE = {
+    "vocab_size": 2_000_000,
+    "hidden_size": 32_768,
+    "num_hidden_layers": 512,
+    "num_attention_heads": 1_024,
+    "intermediate_size": 262_144,
+    "max_position_embeddings": 1_048_576,
+    "type_vocab_size": 4_096,
+}
+"""The largest value of each size that is still a model; anything above is damage or an attack."""
+
+MAX_PARAMETERS = 100_000_000_000
+
+COMMON_DEFAULTS: dict[str, Any] = {
+    "architectures": None,
+    "problem_type": None,
+    "output_hidden_states": False,
+    "output_attentions": False,
+    "return_dict": True,
+    "torch_dtype": None,
+    "tie_word_embeddings": True,
+    "is_decoder": False,
+    "is_encoder_decoder": False,
+    "add_cross_attention": False,
+    "task_specific_params": None,
+    "finetuning_task": None,
+    "bos_token_id": None,
+    "eos_token_id": None,
+    "sep_token_id": None,
+}
+
+
+class PretrainedConfig:
+    """Settings of a model, as attributes. Unknown keys of a file are kept as data and written again.
+
+    Args:
+        *args: values of the family's own fields, in their order.
+        **kwargs: any field by name; ``num_labels``, ``id2label`` and ``label2id`` name the classes.
+
+    Raises:
+        ConfigError: an impossible or unbounded value; all problems are named together.
+    """
+
+    model_type: ClassVar[str] = ""
+    aliases: ClassVar[dict[str, str]] = {}
+    name_or_path: str = ""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        own = self.own_fields()
+        if len(args) > len(own):
+            raise ConfigError(f"{type(self).__name__} has {len(own)} fields, got {len(args)} positional values.")
+        values = {**COMMON_DEFAULTS, **own, **dict(zip(own, args, strict=False))}
+        num_labels, id2label = kwargs.pop("num_labels", None), kwargs.pop("id2label", None)
+        label2id = kwargs.pop("label2id", None)
+        kwargs.setdefault("torch_dtype", kwargs.pop("dtype", None))
+        values |= {self.aliases.get(key, key): value for key, value in kwargs.items()}
+        for key, value in values.items():
+            setattr(self, key, copy.deepcopy(value))
+        self._set_labels(num_labels, id2label, label2id)
+        self.validate()
+
+    @classmethod
+    def own_fields(cls) -> dict[str, Any]:
+        """The family's fields and their defaults, in order."""
+        return {
+            name: getattr(cls, name)
+            for name, kind in cls.__annotations__.items()
+            if not str(kind).startswith("ClassVar")
+        }
+
+    @property
+    def num_labels(self) -> int:
+        return len(self.id2label)
+
+    @num_labels.setter
+    def num_labels(self, count: int) -> None:
+        if count != len(self.id2label):
+            self._set_labels(count, None, None)
+
+    @property
+    def use_return_dict(self) -> bool:
+        return self.return_dict
+
+    def validate(self) -> None:
+        """Check sizes and that they fit together; families may add to it."""
+        problems = [_size_problem(self, name, most) for name, most in MAX_SIZE.items()]
+        found = [p for p in problems if p]
+        if not found:
+            found = self._relations()
+        if found:
+            raise ConfigError("; ".join(found) + ".")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as JSON values, under the ecosystem's names."""
+        values = {k: copy.deepcopy(v) for k, v in vars(self).items() if not k.startswith("_") and k != "name_or_path"}
+        values["model_type"] = self.model_type
+        values["id2label"] = {str(i): name for i, name in self.id2label.items()}
+        values["torch_dtype"] = None if self.torch_dtype is None else str(self.torch_dtype).removeprefix("torch.")
+        return values
+
+    def save_pretrained(self, save_directory: str | os.PathLike[str]) -> None:
+        """Write ``config.json`` into the directory. Fields at their default that say nothing are left out."""
+        directory = Path(save_directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        values = self.to_dict()
+        if self.id2label == default_labels(2):
+            del values["id2label"], values["label2id"]
+        silent = {key for key, default in COMMON_DEFAULTS.items() if values[key] == default}
+        write_json(directory / CONFIG_NAME, {k: v for k, v in sorted(values.items()) if k not in silent})
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any], **overrides: Any) -> PretrainedConfig:
+        """Build from JSON values. Keys that begin with an underscore, and keys that name code, are dropped."""
+        safe = {k: v for k, v in values.items() if not k.startswith("_") and k not in _NAMES_CODE}
+        if "num_labels" in overrides and "id2label" not in overrides and "id2label" in safe:
+            if len(safe["id2label"]) != overrides["num_labels"]:
+                safe.pop("id2label"), safe.pop("label2id", None)
+        elif "id2label" in overrides or "label2id" in overrides:
+            safe.pop("id2label", None), safe.pop("label2id", None)
+        return cls(**{**safe, **overrides})
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any) -> PretrainedConfig:
+        """Read ``config.json`` of a model. Keyword arguments replace its values."""
+        from bothways.resolver import resolve_model
+
+        routes = {k: kwargs.pop(k) for k in ("revision", "token", "local_files_only", "cache_dir") if k in kwargs}
+        directory = resolve_model(pretrained_model_name_or_path, **routes)
+        config = cls.from_dict(read_config(directory), **kwargs)
+        config.name_or_path = str(pretrained_model_name_or_path)
+        return config
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PretrainedConfig) and self.to_dict() == other.to_dict()
+
+    def __repr__(self) -> str:
+        own = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.own_fields())
+        return f"{type(self).__name__}({own})"
+
+    def _relations(self) -> list[str]:
+        hidden, heads = getattr(self, "hidden_size", None), getattr(self, "num_attention_heads", None)
+        found = []
+        if hidden and heads and hidden % heads:
+            found.append(f"hidden_size ({hidden}) must be divisible by num_attention_heads ({heads})")
+        for name in [n for n in self.own_fields() if n.endswith(("_prob", "_dropout"))]:
+            value = getattr(self, name)
+            if value is not None and not (_is_number(value) and 0 <= value < 1):
+                found.append(f"{name} is {value!r}, expected a number from 0 to below 1")
+        eps = getattr(self, "layer_norm_eps", 1e-12)
+        if not (_is_number(eps) and 0 < eps < 1):
+            found.append(f"layer_norm_eps is {eps!r}, expected a small positive number")
+        parameters = _estimate_parameters(self)
+        if parameters > MAX_PARAMETERS:
+            found.append(
+                f"the sizes ask for about {parameters:,} parameters ({parameters * 4 / 1e12:,.1f} TB in fp32); "
+                f"models up to {MAX_PARAMETERS:,} are loaded"
+            )
+        return found
+
+    def _set_labels(self, num_labels: int | None, id2label: Any, label2id: Any) -> None:
+        if id2label is not None:
+            if not isinstance(id2label, dict):
+                id2label = dict(enumerate(id2label))
+            self.id2label = {_label_id(key): str(name) for key, name in id2label.items()}
+            if sorted(self.id2label) != list(range(len(self.id2label))):
+                raise ConfigError(f"id2label must number the labels from 0 without gaps, got {sorted(self.id2label)}.")
+            if num_labels is not None and num_labels != len(self.id2label):
+                raise ConfigError(f"num_labels is {num_labels} but id2label names {len(self.id2label)} labels.")
+        elif label2id is not None and (num_labels is None or num_labels == len(label2id)):
+            self.id2label = {_label_id(i): str(name) for name, i in sorted(label2id.items(), key=lambda p: int(p[1]))}
+        else:
+            count = 2 if num_labels is None else num_labels
+            if not isinstance(count, int) or not 1 <= count <= 1_000_000:
+                raise ConfigError(f"num_labels is {count!r}, expected a number from 1 to 1,000,000.")
+            self.id2label = default_labels(count)
+        self.label2id = {name: i for i, name in self.id2label.items()}
+
+
+def default_labels(count: int) -> dict[int, str]:
+    return {i: f"LABEL_{i}" for i in range(count)}
+
+
+def read_config(directory: str | os.PathLike[str]) -> dict[str, Any]:
+    """The JSON object in a model directory's ``config.json``.
+
+    Raises:
+        ConfigError: no such file, not JSON, not an object.
+    """
+    path = Path(directory) / CONFIG_NAME
+    if not path.is_file():
+        raise ConfigError(
+            f"{directory} has no {CONFIG_NAME}: it is not a model directory. "
+            f"It holds: {', '.join(sorted(p.name for p in Path(directory).iterdir())[:8]) or 'nothing'}."
+        )
+    values = read_json(path, error=ConfigError)
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} holds a {type(values).__name__}, expected an object with the model's settings.")
+    return values
+
+
+def unknown_model_type(model_type: Any, known: list[str]) -> ConfigError:
+    """The error for an architecture that the library does not have."""
+    like = nearest(str(model_type), known)
+    hint = f" Did you mean {like[0]!r}?" if like else ""
+    return ConfigError(f"model_type is {model_type!r}. Known architectures: {', '.join(known)}.{hint}")
+
+
+_NAMES_CODE = frozenset(
+    {"auto_map", "custom_pipelines", "trust_remote_code", "attn_implementation", "model_type", "transformers_version"}
+)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _label_id(value: Any) -> int:
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        raise ConfigError(f"{value!r} is not the number of a label.") from None
+
+
+def _size_problem(config: PretrainedConfig, name: str, most: int) -> str | None:
+    value = getattr(config, name, None)
+    if value is None:
+        return None
+    least = 0 if name in ("num_hidden_layers", "type_vocab_size") else 1
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        return f"{name} is {value!r}, expected a whole number from {least} to {most:,}"
+    return None
+
+
+def _estimate_parameters(config: PretrainedConfig) -> int:
+    def size(name: str) -> int:
+        return getattr(config, name, None) or 0
+
+    hidden = size("hidden_size")
+    rows = size("vocab_size") + size("max_position_embeddings") + size("type_vocab_size") + config.num_labels
+    return hidden * rows + size("num_hidden_layers") * (4 * hidden * hidden + 2 * hidden * size("intermediate_size"))

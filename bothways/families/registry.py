@@ -1,0 +1,72 @@
+"""What a family of models is, and the table of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+from bothways.checkpoints.config import PretrainedConfig, unknown_model_type
+from bothways.checkpoints.key_map import KeyMap
+
+
+@dataclass(frozen=True, kw_only=True)
+class Head:
+    """What a task puts on top of the body.
+
+    Attributes:
+        reads: what enters: the pooled first token (B, N), the first token (B, N), or all tokens (T, N).
+        build: the head's modules, by attribute name.
+        logits: (model, features) to logits; with several outputs, a tuple.
+    """
+
+    reads: Literal["pooled", "first", "tokens"]
+    build: Callable[[Any], dict[str, nn.Module]]
+    logits: Callable[[nn.Module, Tensor], Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """All that the rest of the library knows of a family.
+
+    Attributes:
+        config_class: its configuration; ``model_type`` is the family's name.
+        base_prefix: attribute of the body in a task model (``model.bert``).
+        build_backbone: (config, add_pooling_layer) to ``embeddings``, ``encoder`` and perhaps ``pooler``.
+        heads: task name to head.
+        key_map: names in published files to names of the house.
+        output_embeddings: attribute path of the vocabulary projection, for tying and resizing.
+    """
+
+    config_class: type[PretrainedConfig]
+    base_prefix: str
+    build_backbone: Callable[[Any, bool], dict[str, nn.Module]]
+    heads: Mapping[str, Head]
+    key_map: KeyMap
+    output_embeddings: str | None = None
+
+    @property
+    def model_type(self) -> str:
+        return self.config_class.model_type
+
+
+FAMILIES: dict[str, Family] = {}
+
+
+def register(family: Family) -> Family:
+    """Add a family to the table."""
+    FAMILIES[family.model_type] = family
+    return family
+
+
+def family_of(model_type: Any) -> Family:
+    """The family of that ``model_type``.
+
+    Raises:
+        ConfigError: unknown architecture; the message names the known ones.
+    """
+    if model_type not in FAMILIES:
+        raise unknown_model_type(model_type, sorted(FAMILIES))
+    return FAMILIES[model_type]

@@ -1,0 +1,63 @@
+"""Heads: from hidden vectors to logits.
+
+Shapes: T total tokens, B sequences, N hidden_size, V vocab_size, C labels.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from bothways.nn.activations import activation
+from bothways.nn.dropout import dropout
+
+
+class Pooler(nn.Module):
+    """tanh(W h_first). Source: Devlin et al. 2019, section 4.1."""
+
+    def __init__(self, hidden_size: int) -> None:
+        super().__init__()
+        self.dense = nn.Linear(hidden_size, hidden_size)
+
+    def forward(self, first: Tensor) -> Tensor:
+        """(B, N) to (B, N)."""
+        return torch.tanh(self.dense(first))
+
+
+class HeadDropout(nn.Module):
+    """Dropout in front of a classifier, as a named module: people look for ``model.dropout``."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        return dropout(x, self.p) if self.training else x
+
+
+class MaskedLMTransform(nn.Module):
+    """Dense, activation, LayerNorm before the vocabulary."""
+
+    def __init__(self, hidden_size: int, hidden_act: str, layer_norm_eps: float) -> None:
+        super().__init__()
+        self.dense = nn.Linear(hidden_size, hidden_size)
+        self.act = activation(hidden_act)
+        self.LayerNorm = nn.LayerNorm(hidden_size, eps=layer_norm_eps)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """(T, N) to (T, N)."""
+        return self.LayerNorm(self.act(self.dense(hidden)))
+
+
+class MaskedLMHead(nn.Module):
+    """Scores over the vocabulary; the decoder shares its matrix with the word embeddings. Devlin et al. 2019, 3.1."""
+
+    def __init__(self, hidden_size: int, vocab_size: int, hidden_act: str, layer_norm_eps: float) -> None:
+        super().__init__()
+        self.transform = MaskedLMTransform(hidden_size, hidden_act, layer_norm_eps)
+        self.decoder = nn.Linear(hidden_size, vocab_size)
+        self.bias = self.decoder.bias  # both names are in published files
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """(T, N) to (T, V)."""
+        return self.decoder(self.transform(hidden))

@@ -1,0 +1,112 @@
+"""``Auto`` classes: the class that fits a directory's ``model_type``."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, ClassVar
+
+from bothways.checkpoints.config import PretrainedConfig, read_config, unknown_model_type
+from bothways.errors import InputError
+from bothways.families import FAMILIES, family_of
+from bothways.models import bert
+from bothways.models.base import PreTrainedModel
+from bothways.models.task_models import EncoderModel, TaskModel
+
+MODEL_CLASSES: dict[tuple[str, str], type[PreTrainedModel]] = {
+    (cls.family.model_type, cls.task if issubclass(cls, TaskModel) else "base"): cls
+    for module in (bert,)
+    for cls in vars(module).values()
+    if isinstance(cls, type) and issubclass(cls, (EncoderModel, TaskModel)) and hasattr(cls, "family")
+}
+"""(model_type, task) to public class. Contract tests run over this table."""
+
+
+def model_class(model_type: str, task: str) -> type[PreTrainedModel]:
+    """The public class of a family for a task.
+
+    Raises:
+        ConfigError: unknown family. InputError: the family has no such head.
+    """
+    family_of(model_type)
+    if (model_type, task) not in MODEL_CLASSES:
+        has = sorted(t for m, t in MODEL_CLASSES if m == model_type)
+        raise InputError(f"{model_type} has no head for {task!r}. It has: {', '.join(has)}.")
+    return MODEL_CLASSES[model_type, task]
+
+
+class AutoConfig:
+    """The configuration class that fits a directory or a ``model_type``."""
+
+    @staticmethod
+    def from_pretrained(pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any) -> PretrainedConfig:
+        """Read ``config.json`` of a model. Keyword arguments replace its values."""
+        from bothways.resolver import resolve_model
+
+        kwargs.pop("trust_remote_code", None)
+        routes = {k: kwargs.pop(k) for k in ("revision", "token", "local_files_only", "cache_dir") if k in kwargs}
+        directory = resolve_model(pretrained_model_name_or_path, **routes)
+        values = read_config(directory)
+        if "model_type" not in values:
+            raise unknown_model_type(None, sorted(FAMILIES))
+        config = family_of(values["model_type"]).config_class.from_dict(values, **kwargs)
+        config.name_or_path = str(pretrained_model_name_or_path)
+        return config
+
+    @staticmethod
+    def for_model(model_type: str, *args: Any, **kwargs: Any) -> PretrainedConfig:
+        """A configuration of that family. Example: ``AutoConfig.for_model("bert", num_hidden_layers=2)``."""
+        return family_of(model_type).config_class(*args, **kwargs)
+
+
+class _AutoClass:
+    task: ClassVar[str]
+
+    def __init__(self) -> None:
+        name = type(self).__name__
+        raise OSError(f"{name} is made by {name}.from_pretrained(name) or {name}.from_config(config).")
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any) -> Any:
+        """Load the model with the class that fits. Arguments as for ``PreTrainedModel.from_pretrained``."""
+        config = kwargs.get("config")
+        if not isinstance(config, PretrainedConfig):
+            routes = {k: kwargs[k] for k in ("revision", "token", "local_files_only", "cache_dir") if k in kwargs}
+            config = AutoConfig.from_pretrained(config or pretrained_model_name_or_path, **routes)
+        return model_class(config.model_type, cls.task).from_pretrained(pretrained_model_name_or_path, **kwargs)
+
+    @classmethod
+    def from_config(cls, config: PretrainedConfig, **_ecosystem: Any) -> Any:
+        """A model with random weights."""
+        return model_class(config.model_type, cls.task)(config)
+
+
+class AutoModel(_AutoClass):
+    task = "base"
+
+
+class AutoModelForPreTraining(_AutoClass):
+    task = "pretraining"
+
+
+class AutoModelForMaskedLM(_AutoClass):
+    task = "masked-lm"
+
+
+class AutoModelForNextSentencePrediction(_AutoClass):
+    task = "next-sentence-prediction"
+
+
+class AutoModelForSequenceClassification(_AutoClass):
+    task = "sequence-classification"
+
+
+class AutoModelForTokenClassification(_AutoClass):
+    task = "token-classification"
+
+
+class AutoModelForQuestionAnswering(_AutoClass):
+    task = "question-answering"
+
+
+class AutoModelForMultipleChoice(_AutoClass):
+    task = "multiple-choice"

@@ -1,0 +1,332 @@
+"""What all models share: configuration, loading, saving, sizes, and the way from rectangles to packed batches."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from bothways.batching import Layout, PackedBatch, pack
+from bothways.checkpoints.config import PretrainedConfig, read_config
+from bothways.checkpoints.load_report import LoadReport
+from bothways.errors import InputError
+from bothways.families import Family
+from bothways.models import loading
+
+IGNORED_OPTIONS = (
+    "trust_remote_code",
+    "low_cpu_mem_usage",
+    "attn_implementation",
+    "use_cache",
+    "force_download",
+    "resume_download",
+    "proxies",
+)
+"""Arguments of the ecosystem that have no effect here: nothing in a model is ever run, and there is one attention."""
+
+
+class PreTrainedModel(nn.Module):
+    """Base of all models. A subclass names its family and builds its modules in ``__init__``."""
+
+    family: ClassVar[Family]
+    load_report: LoadReport | None = None
+
+    def __init__(self, config: PretrainedConfig) -> None:
+        if not isinstance(config, self.family.config_class):
+            raise InputError(
+                f"{type(self).__name__} needs a {self.family.config_class.__name__}, got {type(config).__name__}. "
+                f"To load weights use {type(self).__name__}.from_pretrained(directory)."
+            )
+        super().__init__()
+        self.config = config
+        self.name_or_path = config.name_or_path
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if hasattr(cls, "family"):
+            cls.config_class = cls.family.config_class
+            cls.base_model_prefix = cls.family.base_prefix
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: str | os.PathLike[str],
+        *,
+        config: PretrainedConfig | str | os.PathLike[str] | None = None,
+        dtype: torch.dtype | str | None = None,
+        torch_dtype: torch.dtype | str | None = None,
+        ignore_mismatched_sizes: bool = False,
+        use_safetensors: bool | None = None,
+        output_loading_info: bool = False,
+        state_dict: dict[str, Tensor] | None = None,
+        device_map: Any = None,
+        revision: str | None = None,
+        token: str | bool | None = None,
+        local_files_only: bool = False,
+        cache_dir: str | os.PathLike[str] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Load a model from a directory or by name, in evaluation mode.
+
+        Args:
+            pretrained_model_name_or_path: a directory, a name such as ``minilm-l6``, or a hub id.
+            config: a configuration to use in place of the directory's.
+            dtype, torch_dtype: of the parameters; fp32 by default, ``"auto"`` for that of the file.
+            ignore_mismatched_sizes: initialise parameters whose shape differs, instead of refusing.
+            use_safetensors: False also reads a legacy pickle of plain tensors, without running anything in it.
+            output_loading_info: return (model, dict of missing, unexpected and mismatched names).
+            state_dict: weights to use in place of the directory's.
+            device_map: a device to move the model to.
+            **kwargs: replace fields of the configuration (``num_labels=3``).
+
+        Raises:
+            ModelNotFoundError, ConfigError, CheckpointError: with what was tried or found.
+        """
+        from bothways.resolver import resolve_model
+
+        for name in IGNORED_OPTIONS:
+            kwargs.pop(name, None)
+        directory = resolve_model(
+            pretrained_model_name_or_path,
+            revision=revision,
+            token=token,
+            local_files_only=local_files_only,
+            cache_dir=cache_dir,
+        )
+        config = cls._config_for(directory, config, kwargs)
+        config.name_or_path = str(pretrained_model_name_or_path)
+        with torch.device("meta"):
+            model = cls(config)
+        dtype = torch_dtype if dtype is None else dtype
+        if state_dict is not None:
+            loading.fill(model, dict(state_dict), loading.parse_dtype(dtype, state_dict))
+        else:
+            model.load_report = loading.fill_from_directory(
+                model,
+                directory,
+                dtype=dtype,
+                ignore_mismatched_sizes=ignore_mismatched_sizes,
+                allow_pickle=use_safetensors is False,
+                source=str(pretrained_model_name_or_path),
+            )
+            if model.load_report.sentence():
+                loading.logger.warning(model.load_report.sentence())
+        model.eval()
+        if device_map is not None and device_map != "auto":
+            model.to(device_map if isinstance(device_map, (str, int, torch.device)) else device_map[""])
+        if output_loading_info:
+            return model, _loading_info(model.load_report)
+        return model
+
+    @classmethod
+    def from_config(cls, config: PretrainedConfig) -> Any:
+        """A model with random weights."""
+        return cls(config)
+
+    @classmethod
+    def _config_for(cls, directory: Path, config: Any, options: dict[str, Any]) -> PretrainedConfig:
+        if isinstance(config, PretrainedConfig):
+            loading.check_options(options, config, cls.__name__)
+            for name, value in options.items():
+                setattr(config, name, value)
+            return config
+        values = read_config(directory if config is None else Path(config))
+        loading.check_options(options, cls.family.config_class(), cls.__name__)
+        found = values.get("model_type", cls.family.model_type)
+        if found != cls.family.model_type:
+            raise InputError(
+                f"{directory} holds a model of type {found!r}, {cls.__name__} reads {cls.family.model_type!r}. "
+                "AutoModel picks the class that fits."
+            )
+        return cls.family.config_class.from_dict(values, **options)
+
+    def save_pretrained(
+        self, save_directory: str | os.PathLike[str], *, max_shard_size: int | str = "5GB", **_ecosystem: Any
+    ) -> None:
+        """Write a directory that this library and the reference library load."""
+        loading.save(self, save_directory, max_shard_size=max_shard_size)
+
+    def post_init(self) -> None:
+        """Initialise all weights and tie those that are one. Called once, by the outermost constructor."""
+        if not any(p.is_meta for p in self.parameters()):
+            for module in self.modules():
+                loading.initialise(module, self.config.initializer_range)
+        self.tie_weights()
+
+    def tie_weights(self) -> None:
+        """Let the vocabulary projection be the matrix of the word embeddings."""
+        decoder = self.get_output_embeddings()
+        if decoder is not None:
+            if self.config.tie_word_embeddings:
+                decoder.weight = self.get_input_embeddings().weight
+            head = self.get_submodule(self.family.output_embeddings.rpartition(".")[0])  # type: ignore[union-attr]
+            head.bias = decoder.bias
+
+    @property
+    def base_model(self) -> nn.Module:
+        return getattr(self, self.family.base_prefix, self)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return next(p.dtype for p in self.parameters() if p.is_floating_point())
+
+    def num_parameters(self, only_trainable: bool = False, exclude_embeddings: bool = False) -> int:
+        """The number of parameters; tied ones count once."""
+        left_out = set()
+        if exclude_embeddings:
+            left_out = {id(m.weight) for m in self.modules() if isinstance(m, nn.Embedding)}
+        chosen = [p for p in self.parameters() if id(p) not in left_out and (p.requires_grad or not only_trainable)]
+        return sum(p.numel() for p in chosen)
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        return self.base_model.embeddings.word_embeddings
+
+    def set_input_embeddings(self, value: nn.Embedding) -> None:
+        self.base_model.embeddings.word_embeddings = value
+
+    def get_output_embeddings(self) -> nn.Linear | None:
+        path = self.family.output_embeddings
+        try:
+            return None if path is None else self.get_submodule(path)  # type: ignore[return-value]
+        except AttributeError:
+            return None
+
+    def resize_token_embeddings(
+        self, new_num_tokens: int | None = None, pad_to_multiple_of: int | None = None, mean_resizing: bool = True
+    ) -> nn.Embedding:
+        """Give the vocabulary another size. Old rows are kept; new ones are drawn as in a new model.
+
+        Args:
+            new_num_tokens: rows wanted; None only reports the embeddings.
+            pad_to_multiple_of: round the number up.
+            mean_resizing: draw the new rows around the mean of the old ones.
+        """
+        old = self.get_input_embeddings()
+        if new_num_tokens is None and pad_to_multiple_of is None:
+            return old
+        count = old.num_embeddings if new_num_tokens is None else new_num_tokens
+        if pad_to_multiple_of:
+            count = -(-count // pad_to_multiple_of) * pad_to_multiple_of
+        new = nn.Embedding(count, old.embedding_dim, padding_idx=old.padding_idx, device=old.weight.device)
+        new.to(old.weight.dtype)
+        kept = min(count, old.num_embeddings)
+        with torch.no_grad():
+            new.weight.normal_(0.0, self.config.initializer_range)
+            if mean_resizing:
+                new.weight += old.weight.mean(0)
+            new.weight[:kept] = old.weight[:kept]
+        self.set_input_embeddings(new)
+        decoder = self.get_output_embeddings()
+        if decoder is not None:
+            bias = decoder.bias.new_zeros(count)
+            bias[:kept] = decoder.bias.detach()[:kept]
+            decoder.bias, decoder.out_features = nn.Parameter(bias), count
+        self.config.vocab_size = count
+        self.tie_weights()
+        return new
+
+    def prepare_for_inference(self, dtype: torch.dtype | str | None = None) -> Any:
+        """Take, once, the form that predicts fastest: joined projections, in ``dtype``, blocked for this CPU.
+
+        Parameters stay as they are; ``train()`` and loading weights undo it.
+
+        Args:
+            dtype: in which the blocks compute; by default that of the parameters.
+        """
+        self.eval()
+        self.base_model.encoder.prepare(self.dtype if dtype is None else loading.parse_dtype(dtype))
+        return self
+
+    def train(self, mode: bool = True) -> Any:
+        if mode and hasattr(self.base_model, "encoder"):
+            self.base_model.encoder.unprepare()
+        return super().train(mode)
+
+    def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> Any:
+        """As in torch; names of published files (``LayerNorm.gamma``) are accepted too."""
+        if hasattr(self.base_model, "encoder"):
+            self.base_model.encoder.unprepare()
+        renamed: dict[str, Tensor] = {}
+        for step in self.family.key_map.to_ours(state_dict).steps:
+            renamed |= step.apply([state_dict[name] for name in step.theirs])
+        return super().load_state_dict(renamed, strict=strict, assign=assign)
+
+
+@dataclass(frozen=True)
+class ModelInputs:
+    """The arguments of a ``forward`` in packed form.
+
+    Attributes:
+        layout: undoes the packing; None when the caller gave a ``PackedBatch`` and gets packed outputs.
+        inputs_embeds: (T, N) or None.
+    """
+
+    batch: PackedBatch
+    layout: Layout | None
+    inputs_embeds: Tensor | None
+
+    @classmethod
+    def of(
+        cls,
+        input_ids: Tensor | PackedBatch | None,
+        attention_mask: Tensor | None,
+        token_type_ids: Tensor | None,
+        position_ids: Tensor | None,
+        inputs_embeds: Tensor | None,
+    ) -> ModelInputs:
+        """Pack what everybody's code passes: (B, S) tensors, or (B, S, N) for ``inputs_embeds``.
+
+        Raises:
+            InputError: neither or both of ids and embeddings, or a shape that is not (batch, sequence).
+        """
+        if isinstance(input_ids, PackedBatch):
+            return cls(input_ids, None, inputs_embeds)
+        if (input_ids is None) == (inputs_embeds is None):
+            raise InputError("pass either input_ids or inputs_embeds (one of them, not both).")
+        if input_ids is None:
+            assert inputs_embeds is not None
+            input_ids = torch.zeros(inputs_embeds.shape[:2], dtype=torch.int64, device=inputs_embeds.device)
+        if input_ids.ndim != 2 or input_ids.shape[1] == 0:
+            raise InputError(
+                f"input_ids has shape {tuple(input_ids.shape)}, expected (batch, sequence) with at least one token. "
+                "For one text add a batch dimension: return_tensors='pt' does."
+            )
+        for name, tensor in (("token_type_ids", token_type_ids), ("position_ids", position_ids)):
+            if tensor is not None and tensor.shape[-1] != input_ids.shape[1]:
+                raise InputError(f"{name} has shape {tuple(tensor.shape)}, input_ids {tuple(input_ids.shape)}.")
+        batch, layout = pack(input_ids, attention_mask, token_type_ids, position_ids)
+        return cls(batch, layout, None if inputs_embeds is None else layout.pack(inputs_embeds))
+
+    def unpack(self, tokens: Tensor, fill: float = 0.0) -> Tensor:
+        """(T, ...) to (B, S, ...), or unchanged for a packed caller."""
+        return tokens if self.layout is None else self.layout.unpack(tokens, fill)
+
+    def unpack_weights(self, weights: list[Tensor]) -> Tensor:
+        """Attention weights of each sequence, (H, L, L), to (B, H, S, S) with zeros at padding."""
+        layout = self.layout or Layout.padded(self.batch.seqlens)
+        batch, seq = layout.shape
+        places = layout.kept if layout.kept is not None else torch.arange(batch * seq, device=weights[0].device)
+        padded = weights[0].new_zeros(batch, weights[0].shape[0], seq, seq)
+        for row, (own, columns) in enumerate(zip(weights, places.split(layout.seqlens.lengths), strict=True)):
+            columns = columns - row * seq
+            padded[row, :, columns[:, None], columns[None, :]] = own
+        return padded
+
+
+def _loading_info(report: LoadReport | None) -> dict[str, list[Any]]:
+    if report is None:
+        return {"missing_keys": [], "unexpected_keys": [], "mismatched_keys": [], "error_msgs": []}
+    return {
+        "missing_keys": list(report.missing),
+        "unexpected_keys": list(report.unexpected),
+        "mismatched_keys": list(report.mismatched),
+        "error_msgs": [],
+    }

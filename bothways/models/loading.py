@@ -1,0 +1,121 @@
+"""Weights of a directory into a model, and back."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from bothways.checkpoints.load_report import LoadReport, load_tensors
+from bothways.checkpoints.weights import open_weights
+from bothways.checkpoints.weights_writer import write_weights
+from bothways.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from bothways.models.base import PreTrainedModel
+
+logger = logging.getLogger("bothways")
+
+
+def fill_from_directory(
+    model: PreTrainedModel,
+    directory: Path,
+    *,
+    dtype: torch.dtype | str | None,
+    ignore_mismatched_sizes: bool,
+    allow_pickle: bool,
+    source: str,
+) -> LoadReport:
+    """Give a model that was built on the meta device its weights; what the file lacks is newly initialised.
+
+    Raises:
+        CheckpointError: damaged or unsafe files, or shapes that do not fit.
+    """
+    wanted = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    with open_weights(directory, allow_pickle=allow_pickle) as weights:
+        tensors, report = load_tensors(
+            weights,
+            model.family.key_map,
+            wanted,
+            base_prefix=model.family.base_prefix,
+            ignore_mismatched_sizes=ignore_mismatched_sizes,
+            source=source,
+        )
+    fill(model, tensors, parse_dtype(dtype, tensors))
+    return report
+
+
+def fill(model: PreTrainedModel, tensors: dict[str, torch.Tensor], dtype: torch.dtype) -> None:
+    """Assign ``tensors`` in ``dtype`` and initialise the parameters that got none."""
+    cast = {name: t.to(dtype) if t.is_floating_point() else t for name, t in tensors.items()}
+    model.load_state_dict(cast, strict=False, assign=True)
+    model.tie_weights()
+    for module in model.modules():
+        own = list(module.named_parameters(recurse=False))
+        missing = [name for name, parameter in own if parameter.is_meta]
+        if missing:
+            for name in missing:
+                empty = torch.empty(getattr(module, name).shape, dtype=dtype)
+                setattr(module, name, nn.Parameter(empty))
+            kept = {name: p.detach().clone() for name, p in own if name not in missing}
+            initialise(module, model.config.initializer_range)
+            for name, value in kept.items():
+                getattr(module, name).data.copy_(value)
+    model.tie_weights()
+
+
+@torch.no_grad()
+def initialise(module: nn.Module, initializer_range: float) -> None:
+    """Normal weights, zero biases, unit norms. Source: Devlin et al. 2019, appendix A.2 and its published code."""
+    if isinstance(module, nn.Linear):
+        module.weight.normal_(0.0, initializer_range)
+        if module.bias is not None:
+            module.bias.zero_()
+    elif isinstance(module, nn.Embedding):
+        module.weight.normal_(0.0, initializer_range)
+        if module.padding_idx is not None:
+            module.weight[module.padding_idx].zero_()
+    elif isinstance(module, nn.LayerNorm):
+        module.weight.fill_(1.0)
+        module.bias.zero_()
+
+
+def save(model: PreTrainedModel, save_directory: str | os.PathLike[str], *, max_shard_size: int | str) -> None:
+    """Write ``config.json`` and the weights under the ecosystem's names, each tied tensor once."""
+    directory = Path(save_directory)
+    if directory.exists() and not directory.is_dir():
+        raise InputError(f"{directory} is a file; save_pretrained needs a directory.")
+    directory.mkdir(parents=True, exist_ok=True)
+    model.config.architectures = [type(model).__name__]
+    model.config.torch_dtype = str(model.dtype).removeprefix("torch.")
+    model.config.save_pretrained(directory)
+    write_weights(directory, model.family.key_map.to_theirs(model.state_dict()), max_shard_size=max_shard_size)
+
+
+def parse_dtype(dtype: torch.dtype | str | None, tensors: dict[str, torch.Tensor] | None = None) -> torch.dtype:
+    """None is fp32; ``"auto"`` the dtype of the file; a string its torch name."""
+    if dtype is None:
+        return torch.float32
+    if isinstance(dtype, torch.dtype):
+        return dtype
+    if dtype == "auto":
+        floating = [t.dtype for t in (tensors or {}).values() if t.is_floating_point()]
+        return floating[0] if floating else torch.float32
+    found = getattr(torch, str(dtype).removeprefix("torch."), None)
+    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+        raise InputError(f"dtype {dtype!r} is unknown. Pass float32, bfloat16, float16 or auto.")
+    return found
+
+
+def check_options(options: dict[str, Any], config: Any, class_name: str) -> None:
+    """Refuse keyword arguments that neither a model nor its configuration has."""
+    known = [k for k in vars(config) if not k.startswith("_")] + ["num_labels", "id2label", "label2id", "dtype"]
+    unknown = [k for k in options if k not in known]
+    if unknown:
+        like = nearest(unknown[0], known, most=1)
+        hint = f" Did you mean {like[0]!r}?" if like else ""
+        raise TypeError(f"{class_name}.from_pretrained() got an unexpected keyword argument {unknown[0]!r}.{hint}")

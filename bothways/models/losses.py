@@ -1,0 +1,70 @@
+"""Losses of the tasks, as the reference defines them.
+
+Shapes: B sequences, T tokens, C labels, S columns.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from bothways.errors import InputError
+
+PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
+
+
+def infer_problem_type(labels: Tensor, num_labels: int) -> str:
+    """One label is regression, whole numbers are single-label, floats multi-label classification."""
+    if num_labels == 1:
+        return "regression"
+    if labels.dtype in (torch.int64, torch.int32):
+        return "single_label_classification"
+    return "multi_label_classification"
+
+
+def sequence_loss(logits: Tensor, labels: Tensor, problem_type: str) -> Tensor:
+    """Mean squared error, cross entropy or binary cross entropy.
+
+    Args:
+        logits: (B, C).
+        labels: (B,), int64 for classes and float for numbers; float (B, C) for several labels.
+        problem_type: one of ``PROBLEM_TYPES``.
+
+    Raises:
+        InputError: an unknown problem type, or labels whose shape does not fit.
+    """
+    if problem_type == "regression":
+        return F.mse_loss(logits.squeeze(), labels.squeeze().to(logits.dtype))
+    if problem_type == "single_label_classification":
+        return token_loss(logits, labels.view(-1))
+    if problem_type != "multi_label_classification":
+        raise InputError(f"unknown problem_type {problem_type!r}. Known: {', '.join(PROBLEM_TYPES)}.")
+    if labels.shape != logits.shape:
+        raise InputError(
+            f"several labels per text need labels of shape {tuple(logits.shape)}, one 0.0 or 1.0 for each label; "
+            f"got {tuple(labels.shape)}."
+        )
+    return F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
+
+
+def token_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross entropy of the rows whose label is not -100. logits (T, C), labels int64 (T,)."""
+    if logits.shape[0] != labels.shape[0]:
+        raise InputError(f"{logits.shape[0]} rows of logits but {labels.shape[0]} labels.")
+    if labels.numel() and int(labels.max()) >= logits.shape[-1]:
+        raise InputError(f"a label is {int(labels.max())}, but there are only {logits.shape[-1]} classes (from 0).")
+    return F.cross_entropy(logits.float(), labels.long(), ignore_index=-100)
+
+
+def span_loss(start: Tensor, end: Tensor, start_positions: Tensor, end_positions: Tensor) -> Tensor:
+    """Mean of the cross entropies of both ends. start, end (B, S); positions int64 (B,); outside S is ignored."""
+    ignored = start.shape[1]
+    both = zip((start, end), (start_positions, end_positions), strict=True)
+    return (
+        sum(
+            F.cross_entropy(logits.float(), positions.view(-1).clamp(0, ignored), ignore_index=ignored)
+            for logits, positions in both
+        )
+        / 2
+    )  # type: ignore[return-value]

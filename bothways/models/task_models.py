@@ -1,0 +1,367 @@
+"""A body, and bodies with heads. The public classes of each family are three lines on top of these.
+
+Shapes: B rows, S columns, T packed tokens, N hidden_size, C labels, V vocab_size. A forward that is given a
+``PackedBatch`` returns packed tensors.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from bothways.batching import Layout, PackedBatch, SeqLens
+from bothways.checkpoints.config import PretrainedConfig
+from bothways.errors import InputError
+from bothways.families import Head
+from bothways.models import losses
+from bothways.models.base import ModelInputs, PreTrainedModel
+from bothways.models.outputs import (
+    BaseModelOutput,
+    BaseModelOutputWithPooling,
+    BertForPreTrainingOutput,
+    MaskedLMOutput,
+    ModelOutput,
+    MultipleChoiceModelOutput,
+    NextSentencePredictorOutput,
+    QuestionAnsweringModelOutput,
+    SequenceClassifierOutput,
+    TokenClassifierOutput,
+)
+from bothways.nn.block import Rows
+from bothways.nn.stack import StackOutput
+
+
+class EncoderModel(PreTrainedModel):
+    """A body: text in, a vector for every token out."""
+
+    def __init__(self, config: PretrainedConfig, add_pooling_layer: bool = True, *, nested: bool = False) -> None:
+        super().__init__(config)
+        for name, module in self.family.build_backbone(config, add_pooling_layer).items():
+            setattr(self, name, module)
+        if not nested:
+            self.post_init()
+
+    def encode(
+        self,
+        inputs: ModelInputs,
+        *,
+        rows: Rows | None = None,
+        want_hidden: bool = False,
+        want_weights: bool = False,
+    ) -> StackOutput:
+        """Run embeddings and encoder on a packed batch; ``rows`` limits the last layer to what is read."""
+        hidden = self.embeddings(inputs.batch, inputs.inputs_embeds)
+        return self.encoder(hidden, inputs.batch.seqlens, rows=rows, want_hidden=want_hidden, want_weights=want_weights)
+
+    def forward(
+        self,
+        input_ids: Tensor | PackedBatch | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        head_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> Any:
+        """Hidden vectors of every token, (B, S, N), zeros at padding; pooled first token, (B, N).
+
+        Args:
+            input_ids: int64 (B, S), or a ``PackedBatch``.
+            attention_mask: (B, S), 0 for padding, anywhere in a row.
+            token_type_ids, position_ids: int64 (B, S).
+            head_mask: not supported; must be None.
+            inputs_embeds: (B, S, N) in place of ``input_ids``.
+            output_attentions, output_hidden_states, return_dict: as in the configuration when None.
+        """
+        _refuse_head_mask(head_mask)
+        inputs = ModelInputs.of(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
+        want_hidden, want_weights = _wanted(self.config, output_hidden_states, output_attentions)
+        encoded = self.encode(inputs, want_hidden=want_hidden, want_weights=want_weights)
+        extras = _extras(inputs, encoded)
+        last = inputs.unpack(encoded.hidden)
+        if getattr(self, "pooler", None) is None:
+            return _returned(BaseModelOutput(last_hidden_state=last, **extras), self.config, return_dict)
+        pooled = self.pooler(encoded.hidden.index_select(0, inputs.batch.seqlens.first_tokens))
+        output = BaseModelOutputWithPooling(last_hidden_state=last, pooler_output=pooled, **extras)
+        return _returned(output, self.config, return_dict)
+
+
+class TaskModel(PreTrainedModel):
+    """A body and the head of one task."""
+
+    base_class: ClassVar[type[EncoderModel]]
+    task: ClassVar[str]
+    output_class: ClassVar[type] = SequenceClassifierOutput
+
+    def __init__(self, config: PretrainedConfig) -> None:
+        super().__init__(config)
+        setattr(
+            self, self.family.base_prefix, self.base_class(config, add_pooling_layer=self.needs_pooler, nested=True)
+        )
+        for name, module in self.head.build(config).items():
+            setattr(self, name, module)
+        self.post_init()
+
+    @property
+    def head(self) -> Head:
+        return self.family.heads[self.task]
+
+    @property
+    def needs_pooler(self) -> bool:
+        return self.head.reads == "pooled"
+
+    @property
+    def num_labels(self) -> int:
+        return self.config.num_labels
+
+    def forward(
+        self,
+        input_ids: Tensor | PackedBatch | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        head_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> Any:
+        """Logits of the task, and its loss when ``labels`` are given. Other arguments as for the body."""
+        _refuse_head_mask(head_mask)
+        inputs = ModelInputs.of(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
+        if labels is None:
+            labels = inputs.batch.labels
+        want_hidden, want_weights = _wanted(self.config, output_hidden_states, output_attentions)
+        logits, encoded = self.compute_logits(inputs, want_hidden=want_hidden, want_weights=want_weights)
+        loss = None if labels is None else self.compute_loss(logits, labels, inputs)
+        output = self.output_class(loss=loss, logits=self.present(logits, inputs), **_extras(inputs, encoded))
+        return _returned(output, self.config, return_dict)
+
+    def compute_logits(
+        self,
+        inputs: ModelInputs,
+        *,
+        rows: Rows | None = None,
+        want_hidden: bool = False,
+        want_weights: bool = False,
+    ) -> tuple[Tensor, StackOutput]:
+        """Packed logits: (B, C) for a head that reads the first token, else (T, C), or (R, C) for R chosen ``rows``."""
+        body = self.base_model
+        if self.head.reads != "tokens":
+            rows = first_rows(inputs.batch.seqlens)
+        encoded = body.encode(inputs, rows=rows, want_hidden=want_hidden, want_weights=want_weights)
+        features = body.pooler(encoded.hidden) if self.head.reads == "pooled" else encoded.hidden
+        return self.head.logits(self, features), encoded
+
+    def present(self, logits: Tensor, inputs: ModelInputs) -> Tensor:
+        """Packed logits in the caller's form."""
+        return inputs.unpack(logits) if self.head.reads == "tokens" else logits
+
+    def compute_loss(self, logits: Tensor, labels: Tensor, inputs: ModelInputs) -> Tensor:
+        """The task's loss from packed logits and the caller's labels."""
+        return losses.token_loss(logits, _tokens_of(labels, inputs))
+
+
+class SequenceClassificationModel(TaskModel):
+    """One answer for each sequence: a class, several classes, or a number (``config.problem_type``)."""
+
+    task = "sequence-classification"
+
+    def compute_loss(self, logits: Tensor, labels: Tensor, inputs: ModelInputs) -> Tensor:
+        if self.config.problem_type is None:
+            self.config.problem_type = losses.infer_problem_type(labels, self.num_labels)
+        return losses.sequence_loss(logits, labels, self.config.problem_type)
+
+
+class TokenClassificationModel(TaskModel):
+    """One class for each token. Labels int64 (B, S), -100 is ignored."""
+
+    task = "token-classification"
+    output_class = TokenClassifierOutput
+
+
+class NextSentenceModel(TaskModel):
+    """Whether the second text follows the first. Labels int64 (B,): 0 it does, 1 it does not."""
+
+    task = "next-sentence-prediction"
+    output_class = NextSentencePredictorOutput
+
+    def compute_loss(self, logits: Tensor, labels: Tensor, inputs: ModelInputs) -> Tensor:
+        return losses.token_loss(logits.view(-1, 2), labels.view(-1))
+
+
+class MaskedLMModel(TaskModel):
+    """Scores over the vocabulary at every token. Labels int64 (B, S), -100 is ignored.
+
+    With a ``PackedBatch`` that has labels, only the labelled tokens are scored: logits are (labelled, V).
+    """
+
+    task = "masked-lm"
+    output_class = MaskedLMOutput
+
+    def compute_logits(self, inputs: ModelInputs, *, rows: Rows | None = None, **options: Any) -> Any:
+        if rows is None and inputs.layout is None and inputs.batch.labels is not None:
+            rows = chosen_rows(inputs.batch.labels != -100, inputs.batch.seqlens)
+        return super().compute_logits(inputs, rows=rows, **options)
+
+    def compute_loss(self, logits: Tensor, labels: Tensor, inputs: ModelInputs) -> Tensor:
+        tokens = _tokens_of(labels, inputs)
+        return losses.token_loss(logits, tokens if len(tokens) == len(logits) else tokens[tokens != -100])
+
+
+class QuestionAnsweringModel(TaskModel):
+    """A score for each token to begin and to end the answer.
+
+    Source: Devlin et al. 2019, section 4.2. Positions are columns of the padded form; one outside it is ignored.
+    """
+
+    task = "question-answering"
+
+    def forward(  # type: ignore[override]
+        self,
+        input_ids: Tensor | PackedBatch | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        head_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        start_positions: Tensor | None = None,
+        end_positions: Tensor | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> Any:
+        """start_logits and end_logits, (B, S); the loss when both positions, int64 (B,), are given."""
+        _refuse_head_mask(head_mask)
+        inputs = ModelInputs.of(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
+        want_hidden, want_weights = _wanted(self.config, output_hidden_states, output_attentions)
+        logits, encoded = self.compute_logits(inputs, want_hidden=want_hidden, want_weights=want_weights)
+        layout = inputs.layout or Layout.padded(inputs.batch.seqlens)
+        lowest = torch.finfo(logits.dtype).min
+        start, end = layout.unpack(logits, fill=lowest).unbind(-1)  # (B, S) each
+        if inputs.batch.labels is not None and start_positions is None:
+            start_positions, end_positions = inputs.batch.labels.unbind(-1)
+        loss = None
+        if start_positions is not None and end_positions is not None:
+            loss = losses.span_loss(start, end, start_positions, end_positions)
+        output = QuestionAnsweringModelOutput(
+            loss=loss, start_logits=start.contiguous(), end_logits=end.contiguous(), **_extras(inputs, encoded)
+        )
+        return _returned(output, self.config, return_dict)
+
+
+class MultipleChoiceModel(TaskModel):
+    """Which of several texts fits. ``input_ids`` (B, choices, S); labels int64 (B,)."""
+
+    task = "multiple-choice"
+    output_class = MultipleChoiceModelOutput
+
+    def forward(self, input_ids: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """logits (B, choices). Arguments as for other heads, with the dimension of choices after the batch."""
+        names = ("attention_mask", "token_type_ids", "position_ids", "head_mask", "inputs_embeds", "labels")
+        kwargs |= dict(zip(names, args, strict=False))
+        shaped = input_ids if input_ids is not None else kwargs.get("inputs_embeds")
+        if not isinstance(shaped, Tensor) or shaped.ndim < 3:
+            got = tuple(shaped.shape) if isinstance(shaped, Tensor) else type(shaped).__name__
+            raise InputError(f"multiple choice needs input_ids of shape (batch, choices, sequence), got {got}.")
+        self._choices = shaped.shape[1]
+        flat = {
+            name: value.flatten(0, 1) if isinstance(value, Tensor) and name != "labels" else value
+            for name, value in kwargs.items()
+        }
+        return super().forward(None if input_ids is None else input_ids.flatten(0, 1), **flat)
+
+    def present(self, logits: Tensor, inputs: ModelInputs) -> Tensor:
+        return logits.view(-1, self._choices)
+
+    def compute_loss(self, logits: Tensor, labels: Tensor, inputs: ModelInputs) -> Tensor:
+        return losses.token_loss(logits.view(-1, self._choices), labels)
+
+
+class PreTrainingModel(TaskModel):
+    """Both objectives of BERT's pretraining: masked words and next sentence."""
+
+    task = "pretraining"
+    needs_pooler = True
+
+    def forward(  # type: ignore[override]
+        self,
+        input_ids: Tensor | PackedBatch | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        head_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        next_sentence_label: Tensor | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> Any:
+        """prediction_logits (B, S, V) and seq_relationship_logits (B, 2); the sum of both losses with both labels."""
+        _refuse_head_mask(head_mask)
+        inputs = ModelInputs.of(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
+        want_hidden, want_weights = _wanted(self.config, output_hidden_states, output_attentions)
+        encoded = self.base_model.encode(inputs, want_hidden=want_hidden, want_weights=want_weights)
+        scores = self.head.logits(self, encoded.hidden)
+        pooled = self.base_model.pooler(encoded.hidden.index_select(0, inputs.batch.seqlens.first_tokens))
+        relation = self.cls.seq_relationship(pooled)
+        loss = None
+        if labels is not None and next_sentence_label is not None:
+            words = losses.token_loss(scores, _tokens_of(labels, inputs))
+            loss = words + losses.token_loss(relation, next_sentence_label.view(-1))
+        output = BertForPreTrainingOutput(
+            loss=loss,
+            prediction_logits=inputs.unpack(scores),
+            seq_relationship_logits=relation,
+            **_extras(inputs, encoded),
+        )
+        return _returned(output, self.config, return_dict)
+
+
+def first_rows(seqlens: SeqLens) -> Rows:
+    """The first token of each sequence."""
+    return Rows(seqlens.first_tokens, SeqLens.from_lengths([1] * seqlens.batch_size, seqlens.cu_seqlens.device))
+
+
+def chosen_rows(chosen: Tensor, seqlens: SeqLens) -> Rows:
+    """The tokens where ``chosen``, bool (T,), is true."""
+    counts = [int(part.sum()) for part in chosen.split(seqlens.lengths)]
+    return Rows(chosen.nonzero(as_tuple=True)[0], SeqLens.from_lengths(counts, chosen.device))
+
+
+def _tokens_of(labels: Tensor, inputs: ModelInputs) -> Tensor:
+    """Labels of the T packed tokens."""
+    return labels.flatten() if inputs.layout is None else inputs.layout.pack(labels)
+
+
+def _wanted(config: PretrainedConfig, hidden: bool | None, weights: bool | None) -> tuple[bool, bool]:
+    return (
+        config.output_hidden_states if hidden is None else hidden,
+        config.output_attentions if weights is None else weights,
+    )
+
+
+def _extras(inputs: ModelInputs, encoded: StackOutput) -> dict[str, tuple[Tensor, ...] | None]:
+    hidden = encoded.all_hidden and tuple(inputs.unpack(h) for h in encoded.all_hidden)
+    weights = encoded.all_weights and tuple(inputs.unpack_weights(w) for w in encoded.all_weights)
+    return {"hidden_states": hidden, "attentions": weights}
+
+
+def _returned(output: ModelOutput, config: PretrainedConfig, return_dict: bool | None) -> Any:
+    return output if (config.return_dict if return_dict is None else return_dict) else output.to_tuple()
+
+
+def _refuse_head_mask(head_mask: Any) -> None:
+    if head_mask is not None:
+        raise InputError(
+            "head_mask is not supported: pass None, and zero the columns of attention.output.dense instead."
+        )
+
+
+__all__ = [name for name, value in globals().items() if isinstance(value, type) and issubclass(value, nn.Module)]

@@ -1,0 +1,32 @@
+"""The formulas that every attention backend shares.
+
+Shapes: N independent heads, Lq queries, Lk keys, D head_dim.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def attention_weights(q: Tensor, k: Tensor, mask: Tensor | None, scale: float) -> Tensor:
+    """softmax(scale * q kᵀ) over the visible keys.
+
+    Args:
+        q: (N, Lq, D).
+        k: (N, Lk, D).
+        mask: bool, broadcastable to (N, Lq, Lk), True where the key is visible; every query sees at least one.
+
+    Returns:
+        (N, Lq, Lk), rows add up to 1.
+    """
+    # baddbmm with beta 0 scales inside the product: no pass over the scores for the factor
+    scores = torch.baddbmm(q.new_empty(1).expand(q.shape[0], q.shape[1], k.shape[1]), q, k.mT, beta=0, alpha=scale)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, float("-inf"))
+    return scores.softmax(-1)
+
+
+def visible_mask(queries: int, keys: int, device: torch.device) -> Tensor:
+    """bool (queries, keys) of causal attention, aligned at the last query and the last key."""
+    return torch.ones(queries, keys, dtype=torch.bool, device=device).tril(keys - queries)

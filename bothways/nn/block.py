@@ -1,0 +1,174 @@
+"""The transformer block with slots for its norms.
+
+Post-norm (BERT) fills the slots behind the residual sums, pre-norm (GPT-2) those at the inputs; an empty slot is Identity:
+
+    x ─► input_norm ─► attention ─► + x ─► LayerNorm ─► y ─► input_norm ─► feed-forward ─► + y ─► LayerNorm
+         (pre)                             (post)            (pre)                               (post)
+
+Parameter names are BERT's. Shapes: T total tokens, R kept tokens, B sequences, H heads, D head_dim, N = H * D.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from bothways.batching import SeqLens
+from bothways.nn.activations import activation
+from bothways.nn.attention import attention, attention_with_weights
+from bothways.nn.dropout import dropout
+from bothways.nn.linear import Linear, PreparedLinear
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlockSpec:
+    """All that a block knows of its family."""
+
+    hidden_size: int
+    num_attention_heads: int
+    intermediate_size: int
+    hidden_act: str
+    layer_norm_eps: float
+    pre_norm: bool = False
+    causal: bool = False
+    hidden_dropout: float = 0.0
+    attention_dropout: float = 0.0
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The tokens of a layer's output that somebody reads, when not all are.
+
+    Attributes:
+        index: int64 (R,), rising.
+        seqlens: how many of them each sequence has.
+    """
+
+    index: Tensor
+    seqlens: SeqLens
+
+
+class TransformerBlock(nn.Module):
+    """Attention and feed-forward, each with a residual sum. Source: Vaswani et al. 2017, section 3.1."""
+
+    def __init__(self, spec: BlockSpec) -> None:
+        super().__init__()
+        self.attention = AttentionSublayer(spec)
+        self.intermediate = Intermediate(spec)
+        self.output = Output(spec, spec.intermediate_size)
+
+    def forward(
+        self, hidden: Tensor, lens: SeqLens, rows: Rows | None = None, want_weights: bool = False
+    ) -> tuple[Tensor, list[Tensor] | None]:
+        """One layer.
+
+        Args:
+            hidden: (T, N).
+            lens: boundaries of the sequences.
+            rows: compute the output of these tokens only (exact: keys and values are still those of all).
+            want_weights: also return the attention weights, by the reference backend.
+
+        Returns:
+            (T, N) or (R, N); and for each sequence (H, L, L), or None.
+        """
+        hidden, weights = self.attention(hidden, lens, rows, want_weights)
+        return self.output(self.intermediate(hidden), hidden), weights
+
+
+class AttentionSublayer(nn.Module):
+    def __init__(self, spec: BlockSpec) -> None:
+        super().__init__()
+        self.input_norm = _norm(spec) if spec.pre_norm else nn.Identity()
+        self.self = SelfAttention(spec)
+        self.output = Output(spec, spec.hidden_size)
+
+    def forward(
+        self, hidden: Tensor, lens: SeqLens, rows: Rows | None, want_weights: bool
+    ) -> tuple[Tensor, list[Tensor] | None]:
+        context, weights = self.self(self.input_norm(hidden), lens, rows, want_weights)
+        residual = hidden if rows is None else hidden.index_select(0, rows.index)
+        return self.output(context, residual), weights
+
+
+class SelfAttention(nn.Module):
+    """Queries, keys and values from one matrix product; their weights stay three parameters."""
+
+    prepared: PreparedLinear | None = None
+
+    def __init__(self, spec: BlockSpec) -> None:
+        super().__init__()
+        self.query = Linear(spec.hidden_size, spec.hidden_size)
+        self.key = Linear(spec.hidden_size, spec.hidden_size)
+        self.value = Linear(spec.hidden_size, spec.hidden_size)
+        self.num_attention_heads = spec.num_attention_heads
+        self.head_dim = spec.hidden_size // spec.num_attention_heads
+        self.causal = spec.causal
+        self.dropout_p = spec.attention_dropout
+
+    def forward(
+        self, x: Tensor, lens: SeqLens, rows: Rows | None, want_weights: bool
+    ) -> tuple[Tensor, list[Tensor] | None]:
+        """x: (T, N); returns (T or R, N) and the weights of each sequence or None."""
+        q, k, v = (t.unflatten(-1, (-1, self.head_dim)) for t in self._project(x, rows))  # (T, H, D)
+        if x.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
+            # backward of fused bfloat16 attention is ten times slower than in fp32 on a CPU
+            with torch.autocast("cpu", enabled=False):
+                return self._attend(q.float(), k.float(), v.float(), lens, rows, want_weights)
+        return self._attend(q, k, v, lens, rows, want_weights)
+
+    def _attend(
+        self, q: Tensor, k: Tensor, v: Tensor, lens: SeqLens, rows: Rows | None, want_weights: bool
+    ) -> tuple[Tensor, list[Tensor] | None]:
+        q_lens = lens if rows is None else rows.seqlens
+        p = self.dropout_p if self.training else 0.0
+        if not want_weights:
+            return attention(q, k, v, q_lens, lens, causal=self.causal, dropout_p=p).flatten(1), None
+        scale = self.head_dim**-0.5
+        context, weights = attention_with_weights(q, k, v, q_lens, lens, causal=self.causal, scale=scale, dropout_p=p)
+        return context.flatten(1), weights
+
+    def _project(self, x: Tensor, rows: Rows | None) -> tuple[Tensor, Tensor, Tensor]:
+        if rows is not None:
+            return self.query(x.index_select(0, rows.index)), self.key(x), self.value(x)
+        if self.prepared is not None:
+            joined = self.prepared(x)
+        else:
+            layers = (self.query, self.key, self.value)
+            joined = F.linear(x, torch.cat([m.weight for m in layers]), torch.cat([m.bias for m in layers]))
+        q, k, v = joined.chunk(3, -1)
+        return q, k, v
+
+
+class Intermediate(nn.Module):
+    def __init__(self, spec: BlockSpec) -> None:
+        super().__init__()
+        self.input_norm = _norm(spec) if spec.pre_norm else nn.Identity()
+        self.dense = Linear(spec.hidden_size, spec.intermediate_size)
+        self.act = activation(spec.hidden_act)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """(T, N) to (T, intermediate_size)."""
+        return self.act(self.dense(self.input_norm(hidden)))
+
+
+class Output(nn.Module):
+    """Back to the hidden size, dropout, residual sum and the post-norm slot."""
+
+    def __init__(self, spec: BlockSpec, in_features: int) -> None:
+        super().__init__()
+        self.dense = Linear(in_features, spec.hidden_size)
+        self.LayerNorm = nn.Identity() if spec.pre_norm else _norm(spec)
+        self.dropout_p = spec.hidden_dropout
+
+    def forward(self, x: Tensor, residual: Tensor) -> Tensor:
+        x = self.dense(x)
+        if self.training:
+            x = dropout(x, self.dropout_p)
+        return self.LayerNorm(x + residual)
+
+
+def _norm(spec: BlockSpec) -> nn.LayerNorm:
+    return nn.LayerNorm(spec.hidden_size, eps=spec.layer_norm_eps)

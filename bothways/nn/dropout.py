@@ -1,0 +1,40 @@
+"""Dropout that costs little on a CPU: four decisions from each random number.
+
+Source: Srivastava et al. 2014; the probability is rounded to 1/65,536.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def dropout(x: Tensor, p: float) -> Tensor:
+    """Set a share ``p`` of the elements to zero and scale the rest by 1 / (1 - p). Uses torch's global generator.
+
+    Elementwise Bernoulli draws are the second largest cost of a small model's training step on a CPU; one 64-bit number
+    gives four independent 16-bit ones.
+    """
+    if p <= 0:
+        return x
+    if x.device.type != "cpu":
+        return F.dropout(x, p, training=True)
+    return _Dropout.apply(x, p)
+
+
+class _Dropout(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x: Tensor, p: float) -> Tensor:
+        count = x.numel()
+        bits = torch.empty((count + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
+        threshold = round(p * 65536) - 32768
+        keep = (bits.view(torch.int16)[:count] >= threshold).view(x.shape)
+        ctx.save_for_backward(keep)
+        ctx.factor = 1 / (1 - round(p * 65536) / 65536)
+        return x * keep * ctx.factor
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        (keep,) = ctx.saved_tensors
+        return gradient * keep * ctx.factor, None

@@ -1,0 +1,89 @@
+"""A stack of blocks.
+
+Shapes: T total tokens, R kept tokens, N hidden_size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from bothways.batching import SeqLens
+from bothways.nn.block import BlockSpec, Rows, SelfAttention, TransformerBlock
+from bothways.nn.linear import Linear, PreparedLinear
+
+
+@dataclass(frozen=True)
+class StackOutput:
+    """Attributes:
+    hidden: (T, N), or (R, N) when only some rows were asked for.
+    all_hidden: input of the first block and output of each, (T, N) each; or None.
+    all_weights: for each block, for each sequence (H, L, L); or None.
+    """
+
+    hidden: Tensor
+    all_hidden: tuple[Tensor, ...] | None = None
+    all_weights: tuple[list[Tensor], ...] | None = None
+
+
+class TransformerStack(nn.Module):
+    """``num_layers`` blocks of one specification, as ``layer.0`` and so on."""
+
+    compute_dtype: torch.dtype | None = None
+
+    def __init__(self, spec: BlockSpec, num_layers: int) -> None:
+        super().__init__()
+        self.layer = nn.ModuleList(TransformerBlock(spec) for _ in range(num_layers))
+
+    def forward(
+        self,
+        hidden: Tensor,
+        lens: SeqLens,
+        *,
+        rows: Rows | None = None,
+        want_hidden: bool = False,
+        want_weights: bool = False,
+    ) -> StackOutput:
+        """Run the blocks.
+
+        Args:
+            hidden: (T, N).
+            lens: boundaries of the sequences.
+            rows: the last block computes only these rows; ignored when hidden states or weights are wanted in full.
+            want_hidden, want_weights: collect what ``output_hidden_states`` and ``output_attentions`` show.
+        """
+        dtype = hidden.dtype
+        hidden = hidden.to(self.compute_dtype or dtype)
+        collected, weights = [hidden], []
+        kept = None if want_hidden or want_weights else rows
+        for number, block in enumerate(self.layer, start=1):
+            last = number == len(self.layer)
+            hidden, block_weights = block(hidden, lens, kept if last else None, want_weights)
+            if want_hidden:
+                collected.append(hidden)
+            weights.append(block_weights)
+        if rows is not None and (kept is None or not self.layer):
+            hidden = hidden.index_select(0, rows.index)
+        return StackOutput(
+            hidden=hidden.to(dtype),
+            all_hidden=tuple(h.to(dtype) for h in collected) if want_hidden else None,
+            all_weights=tuple(weights) if want_weights else None,
+        )
+
+    def prepare(self, dtype: torch.dtype) -> None:
+        """Take the form for inference: joined projections in ``dtype``, in the layout this machine multiplies fastest."""
+        self.compute_dtype = dtype
+        for module in self.modules():
+            if isinstance(module, SelfAttention):
+                module.prepared = PreparedLinear([module.query, module.key, module.value], dtype)
+            elif isinstance(module, Linear):
+                module.prepared = PreparedLinear([module], dtype)
+
+    def unprepare(self) -> None:
+        """Forget the form for inference."""
+        self.compute_dtype = None
+        for module in self.modules():
+            if isinstance(module, (SelfAttention, Linear)):
+                module.prepared = None

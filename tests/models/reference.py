@@ -1,0 +1,59 @@
+"""The oracle: tiny random models of the reference library, and their weights in ours."""
+
+from __future__ import annotations
+
+import torch
+import transformers
+
+from bothways.models.auto import MODEL_CLASSES
+
+TINY = {
+    "bert": dict(
+        vocab_size=97,
+        hidden_size=24,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        intermediate_size=40,
+        max_position_embeddings=50,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        num_labels=5,
+    ),
+}
+"""For each family a configuration with sizes that differ from each other, so that no transposition hides."""
+
+ALL_CLASSES = sorted(MODEL_CLASSES.items())
+
+
+def tiny_pair(model_type: str, task: str, seed: int = 0, **changes):
+    """(reference model, our model) with the same random weights, in evaluation mode."""
+    ours_class = MODEL_CLASSES[model_type, task]
+    theirs_class = getattr(transformers, ours_class.__name__)
+    settings = {**TINY[model_type], **changes}
+    if task == "question-answering":
+        settings["num_labels"] = 2  # the reference sizes this head by the labels and then needs two
+    torch.manual_seed(seed)
+    theirs_config = theirs_class.config_class(**settings, attn_implementation="eager")
+    theirs = theirs_class(theirs_config).eval()
+    with torch.no_grad():
+        for parameter in theirs.parameters():  # biases start at zero and norms at one: let them matter
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+    ours = ours_class(ours_class.config_class(**settings)).eval()
+    ours.load_state_dict(theirs.state_dict())
+    return theirs, ours
+
+
+def tiny_inputs(seed: int = 0, batch: int = 5, seq: int = 17, vocab: int = 97, mask: str = "right") -> dict:
+    """Random ids, segments and a mask: "none", "right" padding, "left" padding or "holes"."""
+    generator = torch.Generator().manual_seed(seed)
+    ids = torch.randint(5, vocab, (batch, seq), generator=generator)
+    types = torch.randint(0, 2, (batch, seq), generator=generator)
+    lengths = torch.randint(3, seq + 1, (batch, 1), generator=generator)
+    columns = torch.arange(seq)
+    kept = {
+        "none": torch.ones(batch, seq, dtype=torch.bool),
+        "right": columns < lengths,
+        "left": columns >= seq - lengths,
+        "holes": (torch.rand(batch, seq, generator=generator) > 0.3) | (columns == 0),
+    }[mask]
+    return {"input_ids": ids, "token_type_ids": types, "attention_mask": kept.long()}
