@@ -198,8 +198,8 @@ def _average_length(name: str, rows: Sequence[Mapping[str, Any]]) -> float:
 
 
 def _refuse_missing_header(name: str, rows: Sequence[Mapping[str, Any]], file: str, names: Sequence[str]) -> None:
-    """A column found by content whose name is also one of its values: the first row is data, and would be lost."""
-    if any(row.get(column) == column for row in rows for column in names):
+    """Refuse a header that is data, whose row would be lost: a name of many words, or one that is also a value."""
+    if len(name.split()) > 2 or any(row.get(column) == column for row in rows for column in names):
         raise _missing("text", names, file)
 
 

@@ -114,6 +114,9 @@ def test_first_row_of_data_is_not_taken_as_header() -> None:
     rows = [dict(zip(names, row, strict=True)) for row in zip(texts, ["up", "down", "up", "down"], "1234", strict=True)]
     with pytest.raises(UsageError, match="if the file has no header row, add one, such as text,label"):
         found(*names, rows=rows)
+    with pytest.raises(UsageError, match="Columns: I love this. Name it with --text-column"):
+        found("I love this", rows=[{"I love this": "so do I"}], need_label=False)
+    assert found("opinion", rows=[{"opinion": "I love this"}], need_label=False)[0] == "opinion"
 
 
 @pytest.mark.parametrize(
