@@ -69,7 +69,7 @@ class LoadReport:
         for name, to in self.untied:
             parts.append(f"The file holds different values for {name} and {to}, which this model ties; {to} was used.")
         if self.unexpected:
-            unused = _listed([name if name.isprintable() else shown(name) for name in self.unexpected])
+            unused = _listed(self.unexpected)
             parts.append(f"{self.n_loaded} of {self.n_tensors} tensors were used; unused: {unused}.")
         return " ".join(parts)
 
@@ -194,9 +194,10 @@ def _conflicts(
 
 def _nothing_fits(source: str, weights: Weights, wanted: Mapping[str, Sequence[int]]) -> str:
     names = weights.names()
+    examples = _listed([shown(name) for name in names[:3]]) or "nothing"
     return (
         f"None of the {len(names)} tensors of {source} is a parameter of this model, which has {len(wanted)}. "
-        f"The file has {_listed([shown(name) for name in names[:3]]) or 'nothing'}, the model {_listed(list(wanted)[:3])}. "
+        f"The file has {examples}, the model {_listed(list(wanted)[:3])}. "
         "Is it a checkpoint of another architecture?"
     )
 
@@ -218,7 +219,7 @@ def _newly(n: int) -> str:
 def _advice(names: Iterable[str]) -> str:
     """House names are BERT's: what is not below an encoder or embeddings belongs to a head or the pooler."""
     if any({"encoder", "embeddings"} & set(name.split(".")) for name in names):
-        return "The encoder is incomplete without them: is this the right checkpoint?"
+        return "The encoder is incomplete: is this the right checkpoint?"
     return "Train the head before using it."
 
 

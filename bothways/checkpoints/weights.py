@@ -155,8 +155,10 @@ def check_bare_name(name: Any, where: str) -> str:
         CheckpointError: a path, a drive, a device, an empty name, control characters, a trailing dot or space.
     """
     problem = None
-    if not isinstance(name, str) or not name:
-        problem = "it is not a text" if name else "it is empty"
+    if not isinstance(name, str):
+        problem = "it is not a text"
+    elif not name:
+        problem = "it is empty"
     elif len(name.encode("utf-8", "replace")) > 255:
         problem = f"it has {len(name):,} characters"
     elif not name.isprintable():
