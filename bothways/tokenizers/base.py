@@ -229,10 +229,11 @@ class PreTrainedTokenizerBase(Encoder, Saving):
             max_length: longest row in tokens; None leaves all rows whole, whatever ``model_max_length`` says.
             truncation: how to shorten, if ``max_length`` is given. What was cut off is in ``encoding.overflowing``.
             stride: tokens that consecutive overflowing windows share.
-            offsets: whether ``encoding.offsets`` is needed; without it the engine is faster and offsets are 0.
+            offsets: whether ``.offsets`` and ``.word_ids`` are needed; without them the engine is faster and leaves
+                them empty (0 and None).
 
         Returns:
-            One ``Encoding`` per row, in order: ``.ids``, ``.type_ids``, ``.word_ids``, ``.overflowing``.
+            One ``Encoding`` per row, in order: ``.ids``, ``.type_ids``, ``.overflowing``, ...
 
         Raises:
             TokenizerError: as for a call.

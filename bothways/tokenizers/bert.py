@@ -15,7 +15,7 @@ from bothways.tokenizers.base import PreTrainedTokenizerBase, PreTrainedTokenize
 from bothways.tokenizers.batch_encoding import BatchEncoding
 from bothways.tokenizers.engine import guarded
 from bothways.tokenizers.prepare import prepare_for_model
-from bothways.tokenizers.special_tokens import NAMES
+from bothways.tokenizers.special_tokens import NAMES, checked_token
 
 
 class BertBase(PreTrainedTokenizerBase):
@@ -27,7 +27,7 @@ class BertBase(PreTrainedTokenizerBase):
         do_lower_case: lower-case the text.
         strip_accents: remove accents; None does so exactly if the text is lower-cased.
         tokenize_chinese_chars: put white space around CJK ideographs.
-        do_basic_tokenize: False switches off the three above.
+        do_basic_tokenize: False makes the plain class split at white space only; the fast class does not heed it.
         kwargs: special tokens and the arguments of ``PreTrainedTokenizerBase``.
     """
 
@@ -51,7 +51,7 @@ class BertBase(PreTrainedTokenizerBase):
                 f"never_split={never_split!r} is not supported. Use tokenizer.add_tokens({never_split!r})."
             )
         for name, token in _SPECIAL.items():
-            kwargs[name] = token if kwargs.get(name) is None else kwargs[name]
+            kwargs[name] = token if kwargs.get(name) is None else checked_token(name, kwargs[name])
         built = tokenizer_file is None and tokenizer_object is None
         style = {
             "lowercase": bool(do_lower_case),
@@ -61,8 +61,10 @@ class BertBase(PreTrainedTokenizerBase):
         if built:
             if vocab_file is None:
                 raise TokenizerError(f"{type(self).__name__} needs a vocab_file (vocab.txt) or a tokenizer_file.")
-            style = style if do_basic_tokenize else dict.fromkeys(style, False)
             tokenizer_object = build_engine(vocab_file, style, kwargs)
+            if not do_basic_tokenize and not self.is_fast:  # the ecosystem's fast class does not heed it
+                tokenizer_object.normalizer = None
+                tokenizer_object.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
             kwargs.setdefault("clean_up_tokenization_spaces", True)
         super().__init__(
             tokenizer_object=tokenizer_object,

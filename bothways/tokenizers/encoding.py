@@ -43,6 +43,7 @@ class Encoder(Vocabulary):
             windows = [[first, *first.overflowing] for first in encodings]
             sources = [index for index, group in enumerate(windows) for _ in group]
             encodings = [window for group in windows for window in group]
+            _check_windows(encodings, limits)
         columns: dict[str, Any] = {name: [read(e) for e in encodings] for name, read in self._returned(options).items()}
         if options.return_overflowing_tokens:
             columns["overflow_to_sample_mapping"] = sources
@@ -107,9 +108,10 @@ class Encoder(Vocabulary):
             try:
                 self._set_engine_limits(limits)
                 with guarded("the input cannot be encoded"):
-                    return encode(rows, is_pretokenized=words, add_special_tokens=add_special_tokens)
-            except TypeError:
-                raise explain_refusal(rows, words) from None
+                    try:
+                        return encode(rows, is_pretokenized=words, add_special_tokens=add_special_tokens)
+                    except TypeError:  # the engine does not say which input it was
+                        raise explain_refusal(rows, words) from None
             finally:
                 self._tokenizer.no_truncation()
                 self._tokenizer.no_padding()
@@ -169,3 +171,13 @@ class Encoder(Vocabulary):
     def _token_counts(self, texts: list[Any], words: bool) -> list[int]:
         whole = Limits()
         return [len(e) for e in self._run_engine(texts, whole, False, words, offsets=False)]
+
+
+def _check_windows(encodings: list[Encoding], limits: Limits) -> None:
+    """Without room for a text the engine returns its whole rest as one window, longer than allowed."""
+    longest = max(map(len, encodings), default=0)
+    if limits.truncates and longest > (limits.max_length or longest):
+        raise TokenizerError(
+            f"a window of {longest} tokens remains, because max_length={limits.max_length} leaves no room for the text "
+            "beside the special tokens and the other text. Raise max_length."
+        )

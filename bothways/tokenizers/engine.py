@@ -65,7 +65,7 @@ def guarded(what: str) -> Iterator[None]:
     """Turn whatever the engine raises, panics included, into ``TokenizerError("{what}: ...")``."""
     try:
         yield
-    except (TokenizerError, TypeError, MemoryError):  # TypeError: callers explain it from the input
+    except (TokenizerError, MemoryError):
         raise
     except Exception as problem:
         raise TokenizerError(f"{what}: {problem}") from problem

@@ -106,8 +106,8 @@ def _read_special_tokens_map(path: Path, given: dict[str, Any], arguments: dict[
         if name != ADDITIONAL:
             arguments[name] = _special(value, name) if isinstance(value, dict) else value
             continue
-        stated = list(arguments.get(ADDITIONAL) or [])
-        arguments[name] = stated + [token for token in value or [] if token not in stated]
+        both = [_special(token, name) for token in [*(arguments.get(name) or []), *(value or [])]]
+        arguments[name] = list({str(token): token for token in both}.values())
 
 
 def _read_added_tokens(path: Path, arguments: dict[str, Any]) -> dict[int, AddedToken]:
