@@ -19,9 +19,9 @@ from tokenizers import Encoding, Tokenizer
 
 from bothways.errors import TokenizerError
 from bothways.tokenizers.batch_encoding import BatchEncoding
+from bothways.tokenizers.encoding import Encoder
 from bothways.tokenizers.engine import load_engine
 from bothways.tokenizers.inputs import as_batch
-from bothways.tokenizers.encoding import Encoder
 from bothways.tokenizers.options import (
     LARGE_INTEGER,
     SIDES,
