@@ -152,7 +152,7 @@ class Plan:
     steps: tuple[Step, ...]
     ignored: tuple[str, ...] = ()
     renamed: int = 0
-    """Number of their tensors whose name in the house differs."""
+    """Number of their tensors whose name in the house differs, apart from prefixes."""
 
     @property
     def ours(self) -> tuple[str, ...]:
@@ -191,11 +191,11 @@ class KeyMap:
         """
         plain = without_wrappers(names)
         modern = {theirs: self._modern(name) for theirs, name in plain.items()}
-        ignored = [theirs for theirs, name in modern.items() if self._is_ignored(name)]
-        wanted = {theirs: name for theirs, name in modern.items() if theirs not in set(ignored)}
+        wanted = {theirs: name for theirs, name in modern.items() if not self._is_ignored(name)}
+        ignored = tuple(theirs for theirs in modern if theirs not in wanted)
         steps = self._steps(wanted, self._forward)
-        same = sum(step.theirs == step.ours for step in steps)
-        return Plan(steps=tuple(steps), ignored=tuple(ignored), renamed=len(wanted) - same)
+        same = sum(tuple(plain[theirs] for theirs in step.theirs) == step.ours for step in steps)
+        return Plan(steps=tuple(steps), ignored=ignored, renamed=len(wanted) - same)
 
     def to_theirs(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Tensors under the names of the ecosystem, ready for ``write_weights``.

@@ -123,11 +123,12 @@ def load_tensors(
     tensors, n_values = _read(taken, makers, weights)
     untied = _conflicts(tied, tensors, makers, weights)
     tensors |= {name: tensors[to] for name, to in tied.items() if to in tensors}
-    known = _theirs([*found, *(name for name, to in tied.items() if name in makers and to in makers)], makers)
+    dropped = [name for name, to in tied.items() if name in makers and to in makers]
+    known = _theirs([*found, *dropped], makers) | set(plan.ignored)
     report = LoadReport(
         source=source,
         missing=tuple(name for name in wanted if name not in makers and tied.get(name) not in makers),
-        unexpected=tuple(name for name in weights.names() if name not in known | set(plan.ignored)),
+        unexpected=tuple(name for name in weights.names() if name not in known),
         mismatched=tuple(mismatched),
         tied=tuple(tied),
         untied=untied,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MAX_HEADER_BYTES = 100_000_000  # the limit of the reference reader
 MAX_TENSORS = 100_000
 MAX_DIMENSIONS = 32
+MAX_NAME_LENGTH = 1_000
 # A tensor needs one object and two arrays. More brackets than that are a memory bomb: "[[],[],..." of 100 MB parses
 # into several GB of Python lists.
 MAX_BRACKETS = 4 * MAX_TENSORS
@@ -108,6 +109,15 @@ def dtype_name(dtype: torch.dtype) -> str | None:
     return next((name for name, (attribute, _) in DTYPES.items() if attribute == wanted), None)
 
 
+def name_problem(name: str) -> str | None:
+    """Why a tensor may not have this name, as the end of a sentence, or None if it may."""
+    if len(name) > MAX_NAME_LENGTH:
+        return f"has a name of {len(name):,} characters; up to {MAX_NAME_LENGTH:,} are allowed"
+    if not name.isprintable():  # includes lone surrogates, which cannot be encoded
+        return "has characters in its name that cannot be printed"
+    return "has the name of the metadata" if name == "__metadata__" else None
+
+
 def shown(name: str) -> str:
     """A name from a file as it may appear in a message: quoted, without control characters, not endless."""
     return repr(name) if len(name) <= 200 else repr(name[:200]) + f"... ({len(name):,} characters)"
@@ -188,8 +198,8 @@ def _metadata(value: Any, path: Path) -> dict[str, str]:
 
 def _entry(name: str, value: Any, data_size: int, data_start: int, path: Path) -> TensorEntry:
     where = f"{path}: tensor {shown(name)}"
-    if not name.isprintable():  # includes lone surrogates, which cannot be printed at all
-        raise CheckpointError(f"{where} has characters in its name that cannot be printed.")
+    if problem := name_problem(name):
+        raise CheckpointError(f"{where} {problem}.")
     if not isinstance(value, dict) or set(value) != {"dtype", "shape", "data_offsets"}:
         raise CheckpointError(f"{where} must be described by dtype, shape and data_offsets and nothing else.")
     dtype, shape, offsets = value["dtype"], value["shape"], value["data_offsets"]

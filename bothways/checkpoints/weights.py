@@ -22,6 +22,7 @@ from bothways.checkpoints.safetensors_header import (
     MAX_TENSORS,
     TensorEntry,
     dtype_name,
+    name_problem,
     read_header,
     shown,
 )
@@ -52,7 +53,7 @@ class StoredTensor:
 
 
 class Weights:
-    """Named tensors on disk. Close it, or use it in a ``with`` block, when everything wanted is loaded."""
+    """Named tensors on disk, for one thread. Close it, or use it in a ``with`` block, when all wanted is loaded."""
 
     def __init__(
         self, source: str, tensors: Mapping[str, StoredTensor], metadata: Mapping[str, str], open_files: ExitStack
@@ -306,11 +307,12 @@ def _pickle(path: Path, files: ExitStack) -> tuple[dict[str, StoredTensor], Mapp
 def _check_pickled(path: Path, name: Any, tensor: Any) -> None:
     import torch
 
-    if not isinstance(name, str) or not name.isprintable() or not isinstance(tensor, torch.Tensor):
+    if not isinstance(name, str) or not isinstance(tensor, torch.Tensor):
         raise CheckpointError(
-            f"{path} holds {shown(str(name))}, a {type(tensor).__name__}; "
-            "only tensors with printable names are expected."
+            f"{path} holds {shown(str(name))}, a {type(tensor).__name__}; only named tensors are expected."
         )
+    if problem := name_problem(name):
+        raise CheckpointError(f"{path}: tensor {shown(name)} {problem}.")
     if tensor.layout is not torch.strided or tensor.is_meta or dtype_name(tensor.dtype) is None:
         raise CheckpointError(
             f"{path}: tensor {shown(name)} is {tensor.layout} {tensor.dtype}; known: {', '.join(DTYPES)}."

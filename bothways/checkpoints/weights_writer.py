@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bothways.checkpoints.safetensors_header import DTYPES, dtype_name, encode_header, shown
+from bothways.checkpoints.safetensors_header import DTYPES, dtype_name, encode_header, name_problem, shown
 from bothways.checkpoints.weights import SAFE_FILE, SAFE_INDEX
 from bothways.errors import CheckpointError
 from bothways.files import replacing
@@ -49,9 +49,11 @@ def write_weights(
     """
     directory = Path(directory)
     _check_writable(tensors)
+    metadata = {"format": "pt"} if metadata is None else metadata
+    if wrong := [key for key, value in metadata.items() if not isinstance(value, str)]:
+        raise CheckpointError(f"The metadata {', '.join(wrong)} must be text: safetensors files hold nothing else.")
     shards = _distribute(tensors, _bytes_in(max_shard_size))
     names = _shard_names(len(shards))
-    metadata = {"format": "pt"} if metadata is None else metadata
     total = sum(tensor.nbytes for tensor in tensors.values())
     try:
         with ExitStack() as renames:  # leaves in reverse order, so the index is entered first and renamed last
@@ -76,8 +78,8 @@ def _check_writable(tensors: Mapping[str, Tensor]) -> None:
     import torch
 
     for name, tensor in tensors.items():
-        if not name.isprintable() or name == "__metadata__":
-            raise CheckpointError(f"{shown(name)} cannot be the name of a tensor in a safetensors file.")
+        if problem := name_problem(name):
+            raise CheckpointError(f"Tensor {shown(name)} {problem}; it cannot be written.")
         if tensor.layout is not torch.strided or tensor.is_meta or dtype_name(tensor.dtype) is None:
             kind = "on the meta device, without data" if tensor.is_meta else f"{tensor.layout} {tensor.dtype}"
             raise CheckpointError(f"Tensor {name!r} is {kind} and cannot be written; known: {', '.join(DTYPES)}.")

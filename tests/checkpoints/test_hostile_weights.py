@@ -108,6 +108,7 @@ HEADERS = {
     "metadata with a number": (file_of({"__metadata__": {"step": 3}}), r"__metadata__ 'step' is a int; only strings"),
     "lone surrogate": (file_of(b'{"\\ud800":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}'), r"cannot be printed"),
     "terminal escape": (file_of({"\x1b[2J": tensor()}, bytes(8)), r"tensor '\\x1b\[2J' has characters in its name"),
+    "endless name": (file_of({"module." * 200: tensor()}, bytes(8)), r"has a name of 1,400 characters; up to 1,000"),
     "100,001 tensors": (
         file_of({f"t{i}": tensor("U8", [], i, i + 1) for i in range(100_001)}, bytes(100_001)),
         r"has 100,001 tensors; files with up to 100,000",

@@ -59,6 +59,7 @@ def test_task_checkpoint_into_base_model(tmp_path):
     tensors, report = load(tmp_path, theirs, BASE)
     assert tensors.keys() == BASE.keys()
     assert report.unexpected == ("module.classifier.bias", "module.classifier.weight")
+    assert report.renamed == 0
     assert report.sentence() == "2 of 4 tensors were used; unused: module.classifier.bias, module.classifier.weight."
 
 

@@ -209,6 +209,28 @@ def test_tensors_that_share_memory_are_named_and_not_written(tmp_path):
     assert read_all(tmp_path)["second"].tolist() == [5, 6, 7, 8, 9]
 
 
+def test_metadata_is_text(tmp_path):
+    write_weights(tmp_path, {"a": torch.ones(1)}, metadata={"format": "pt", "step": "3"})
+    with open_weights(tmp_path) as weights:
+        assert weights.metadata == {"format": "pt", "step": "3"}
+    with pytest.raises(CheckpointError, match="The metadata step must be text"):
+        write_weights(tmp_path, {"a": torch.ones(1)}, metadata={"step": 3})
+
+
+def test_index_is_renamed_last(tmp_path, monkeypatch):
+    """A save that is killed between two renames leaves no index that names files of another save."""
+    replace, renamed = os.replace, []
+
+    def recording(source, target):
+        renamed.append(Path(target).name)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", recording)
+    write_weights(tmp_path, {name: torch.ones(10) for name in "abc"}, max_shard_size=40)
+    assert len(renamed) == 4
+    assert renamed[-1] == "model.safetensors.index.json"
+
+
 def test_views_are_written_as_they_look(tmp_path):
     base = torch.arange(12.0).reshape(3, 4)
     write_weights(tmp_path, {"t": base.t(), "every_second": torch.arange(6)[::2], "scalar": torch.tensor(3.0)})
@@ -229,8 +251,8 @@ def test_views_are_written_as_they_look(tmp_path):
         ),
         ("s", torch.eye(2).to_sparse(), "torch.sparse_coo"),
         ("m", torch.ones(2, device="meta"), "on the meta device, without data"),
-        ("__metadata__", torch.ones(2), "'__metadata__' cannot be the name"),
-        ("a\nb", torch.ones(2), r"'a\\nb' cannot be the name"),
+        ("__metadata__", torch.ones(2), "'__metadata__' has the name of the metadata; it cannot be written"),
+        ("a\nb", torch.ones(2), r"'a\\nb' has characters in its name that cannot be printed"),
     ],
 )
 def test_what_the_format_lacks_is_refused(name, tensor, message, tmp_path):
@@ -296,6 +318,7 @@ class TestPickles:
         write_weights(tmp_path, {"a": torch.ones(2)})
         assert list(read_all(tmp_path, allow_pickle=True)) == ["a"]
 
+    @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
     def test_code_is_never_run(self, tmp_path):
         class Attack:
             def __reduce__(self):
@@ -314,7 +337,7 @@ class TestPickles:
         ("value", "message"),
         [
             ([torch.ones(1)], "holds a list; a dictionary of tensors was expected"),
-            ({"epoch": 3}, "holds 'epoch', a int; only tensors"),
+            ({"epoch": 3}, "holds 'epoch', a int; only named tensors"),
             ({7: torch.ones(1)}, "holds '7', a Tensor"),
             (
                 {"big": torch.ones(1).expand(2**40)},
