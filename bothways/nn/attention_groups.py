@@ -31,32 +31,47 @@ MATMUL_UP_TO = {torch.float32: 192, torch.bfloat16: 64, torch.float16: 64}
 
 @dataclass(frozen=True)
 class Group:
-    """Sequences that share one call.
+    """Sequences that share one call, side by side in the arranged tensors.
 
     Attributes:
         size: number of sequences n.
         q_len, k_len: common lengths after padding.
-        q_start, k_start: first packed token, if the group is a view; else None.
-        q_index, k_index: int64 (n * len,), packed token at each place of the group; padding points to the first token.
+        q_start, k_start: first row in the arranged queries and keys.
         k_visible: bool (n, 1, k_len), or None when no key is padding.
     """
 
     size: int
     q_len: int
     k_len: int
-    q_start: int | None
-    k_start: int | None
-    q_index: Tensor | None
-    k_index: Tensor | None
+    q_start: int
+    k_start: int
     k_visible: Tensor | None
 
 
 @dataclass(frozen=True)
+class Arrangement:
+    """Packed tokens in the order of the groups, each group padded to its common length.
+
+    Attributes:
+        index: int64 (P,), packed token at each of P places; padding points to the first token of its sequence.
+        inverse: int64 (T,), the place of each packed token.
+        padding: int64, the places that are padding.
+        absent: int64, packed tokens without a place: keys of sequences that nobody asks about.
+    """
+
+    index: Tensor
+    inverse: Tensor
+    padding: Tensor
+    absent: Tensor
+
+
+@dataclass(frozen=True)
 class Plan:
-    """Groups of a batch, and where each query token stands in their concatenation (None: in order)."""
+    """The groups of a batch; an arrangement is None where packed tokens stand in the order of the groups already."""
 
     groups: tuple[Group, ...]
-    inverse: Tensor | None
+    q: Arrangement | None
+    k: Arrangement | None
 
 
 def grouped_attention(
@@ -66,15 +81,19 @@ def grouped_attention(
     if not q.shape[0]:
         return q
     plan = plan_groups(q_lens.lengths, k_lens.lengths, causal, q.device)
+    if plan.q is not None:
+        q = _Arrange.apply(q, plan.q)
+    if plan.k is not None:
+        k, v = _Arrange.apply(k, plan.k), _Arrange.apply(v, plan.k)
     outputs = []
     for group in plan.groups:
-        rows = _take(q, group.q_start, group.q_index, group.size, group.q_len)
-        keys = _take(k, group.k_start, group.k_index, group.size, group.k_len)
-        values = _take(v, group.k_start, group.k_index, group.size, group.k_len)
+        rows = _heads_first(q, group.q_start, group.size, group.q_len)
+        keys = _heads_first(k, group.k_start, group.size, group.k_len)
+        values = _heads_first(v, group.k_start, group.size, group.k_len)
         out = _attend(rows, keys, values, group.k_visible, causal, scale, dropout_p)  # (n, H, Lq, D)
         outputs.append(out.transpose(1, 2).reshape(-1, *q.shape[1:]))
     joined = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
-    return joined if plan.inverse is None else joined.index_select(0, plan.inverse)
+    return joined if plan.q is None else _Restore.apply(joined, plan.q)
 
 
 @lru_cache(maxsize=16)
@@ -82,19 +101,56 @@ def plan_groups(q_lengths: tuple[int, ...], k_lengths: tuple[int, ...], causal: 
     """Divide the sequences of a batch into groups. Cached: all layers of a model ask for the same plan."""
     asked = [i for i, n in enumerate(q_lengths) if n]
     order = sorted(asked, key=lambda i: (k_lengths[i], q_lengths[i]))
-    q_starts, k_starts = _starts(q_lengths), _starts(k_lengths)
+    runs = _similar(order, q_lengths, k_lengths, causal)
     groups: list[Group] = []
-    inverse = torch.empty(sum(q_lengths), dtype=torch.int64)
-    end = 0
-    for members in _similar(order, q_lengths, k_lengths, causal):
-        group = _group(members, q_lengths, k_lengths, q_starts, k_starts, device)
-        for place, i in enumerate(members):
-            first = end + place * group.q_len
-            inverse[q_starts[i] : q_starts[i] + q_lengths[i]] = torch.arange(first, first + q_lengths[i])
-        groups.append(group)
-        end += group.size * group.q_len
-    in_order = end == len(inverse) and bool((inverse == torch.arange(end)).all())
-    return Plan(groups=tuple(groups), inverse=None if in_order else inverse.to(device))
+    q_end = k_end = 0
+    for members in runs:
+        q_len, k_len = max(q_lengths[i] for i in members), max(k_lengths[i] for i in members)
+        own = torch.tensor([k_lengths[i] for i in members])
+        visible = None
+        if bool((own != k_len).any()):
+            visible = (torch.arange(k_len) < own[:, None])[:, None, :].to(device)
+        groups.append(Group(len(members), q_len, k_len, q_end, k_end, visible))
+        q_end += len(members) * q_len
+        k_end += len(members) * k_len
+    q_places = [group.q_len for group in groups]
+    k_places = [group.k_len for group in groups]
+    return Plan(
+        groups=tuple(groups),
+        q=_arrangement(runs, q_lengths, q_places, device),
+        k=_arrangement(runs, k_lengths, k_places, device),
+    )
+
+
+class _Arrange(torch.autograd.Function):
+    """(T, ...) packed to (P, ...) arranged. Padding has no gradient: its keys are masked, its queries are not read.
+
+    Hence the backward is a gather too, where that of ``index_select`` would add rows up one by one.
+    """
+
+    @staticmethod
+    def forward(ctx, packed: Tensor, arrangement: Arrangement) -> Tensor:
+        ctx.arrangement = arrangement
+        return packed.index_select(0, arrangement.index)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        packed = gradient.index_select(0, ctx.arrangement.inverse)
+        return packed.index_fill_(0, ctx.arrangement.absent, 0.0), None
+
+
+class _Restore(torch.autograd.Function):
+    """(P, ...) arranged to (T, ...) packed."""
+
+    @staticmethod
+    def forward(ctx, arranged: Tensor, arrangement: Arrangement) -> Tensor:
+        ctx.arrangement = arrangement
+        return arranged.index_select(0, arrangement.inverse)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        arranged = gradient.index_select(0, ctx.arrangement.index)
+        return arranged.index_fill_(0, ctx.arrangement.padding, 0.0), None
 
 
 def _similar(order: list[int], q_lengths: tuple[int, ...], k_lengths: tuple[int, ...], causal: bool) -> list[list[int]]:
@@ -121,48 +177,34 @@ def _similar(order: list[int], q_lengths: tuple[int, ...], k_lengths: tuple[int,
     return runs
 
 
-def _group(
-    members: list[int],
-    q_lengths: tuple[int, ...],
-    k_lengths: tuple[int, ...],
-    q_starts: list[int],
-    k_starts: list[int],
-    device: torch.device,
-) -> Group:
-    q_len, k_len = max(q_lengths[i] for i in members), max(k_lengths[i] for i in members)
-    equal_q = all(q_lengths[i] == q_len for i in members)
-    equal_k = all(k_lengths[i] == k_len for i in members)
-    side_by_side = all(b == a + 1 for a, b in zip(members, members[1:], strict=False))
-    q_view, k_view = side_by_side and equal_q, side_by_side and equal_k
-    visible = None
-    if not equal_k:
-        lengths = torch.tensor([k_lengths[i] for i in members], device=device)
-        visible = (torch.arange(k_len, device=device) < lengths[:, None])[:, None, :]
-    return Group(
-        size=len(members),
-        q_len=q_len,
-        k_len=k_len,
-        q_start=q_starts[members[0]] if q_view else None,
-        k_start=k_starts[members[0]] if k_view else None,
-        q_index=None if q_view else _index(members, q_starts, q_lengths, q_len, device),
-        k_index=None if k_view else _index(members, k_starts, k_lengths, k_len, device),
-        k_visible=visible,
-    )
+def _arrangement(
+    runs: list[list[int]], lengths: tuple[int, ...], places: list[int], device: torch.device
+) -> Arrangement | None:
+    """Where the tokens of each run stand when every run is padded to its common length."""
+    starts = _starts(lengths)
+    index, padding = [], []
+    for members, length in zip(runs, places, strict=True):
+        place = torch.arange(length).expand(len(members), length)
+        own = torch.tensor([lengths[i] for i in members])[:, None]
+        start = torch.tensor([starts[i] for i in members])[:, None]
+        index.append(torch.where(place < own, place + start, start).flatten())
+        padding.append((place >= own).flatten())
+    flat, is_padding = torch.cat(index), torch.cat(padding)
+    total = sum(lengths)
+    if len(flat) == total and bool((flat == torch.arange(total)).all()):
+        return None
+    inverse = torch.full((total,), -1, dtype=torch.int64)
+    real = (~is_padding).nonzero(as_tuple=True)[0]
+    inverse[flat[real]] = real
+    absent = (inverse < 0).nonzero(as_tuple=True)[0]
+    inverse[absent] = 0
+    padding_places = is_padding.nonzero(as_tuple=True)[0]
+    return Arrangement(flat.to(device), inverse.to(device), padding_places.to(device), absent.to(device))
 
 
-def _index(
-    members: list[int], starts: list[int], lengths: tuple[int, ...], length: int, device: torch.device
-) -> Tensor:
-    places = torch.arange(length).expand(len(members), length)
-    own = torch.tensor([lengths[i] for i in members])[:, None]
-    start = torch.tensor([starts[i] for i in members])[:, None]
-    return torch.where(places < own, places + start, start).flatten().to(device)
-
-
-def _take(tokens: Tensor, start: int | None, index: Tensor | None, size: int, length: int) -> Tensor:
+def _heads_first(tokens: Tensor, start: int, size: int, length: int) -> Tensor:
     """The group's tokens: (n, heads, length, D)."""
-    taken = tokens[start : start + size * length] if index is None else tokens.index_select(0, index)  # type: ignore[operator]
-    return taken.unflatten(0, (size, length)).transpose(1, 2)
+    return tokens[start : start + size * length].unflatten(0, (size, length)).transpose(1, 2)
 
 
 def _attend(

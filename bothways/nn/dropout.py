@@ -30,11 +30,12 @@ class _Dropout(torch.autograd.Function):
         bits = torch.empty((count + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
         threshold = round(p * 65536) - 32768
         keep = (bits.view(torch.int16)[:count] >= threshold).view(x.shape)
-        ctx.save_for_backward(keep)
-        ctx.factor = 1 / (1 - round(p * 65536) / 65536)
-        return x * keep * ctx.factor
+        # zeros and 1 / (1 - p) in one factor: a product with a bool tensor would convert it, twice
+        factor = keep.to(x.dtype).mul_(1 / (1 - round(p * 65536) / 65536))
+        ctx.save_for_backward(factor)
+        return x * factor
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
-        (keep,) = ctx.saved_tensors
-        return gradient * keep * ctx.factor, None
+        (factor,) = ctx.saved_tensors
+        return gradient * factor, None
