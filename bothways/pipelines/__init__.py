@@ -1,0 +1,36 @@
+"""Pipelines: a task and a model, texts in, answers out.
+
+``runner.py`` is the engine, ``base.py`` the forms of a call, one file per task, ``build.py`` has ``pipeline()``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bothways.pipelines.base import Pipeline as Pipeline
+    from bothways.pipelines.build import pipeline as pipeline
+    from bothways.pipelines.feature_extraction import FeatureExtractionPipeline as FeatureExtractionPipeline
+    from bothways.pipelines.fill_mask import FillMaskPipeline as FillMaskPipeline
+    from bothways.pipelines.runner import PackedRunner as PackedRunner
+    from bothways.pipelines.text_classification import TextClassificationPipeline as TextClassificationPipeline
+
+_MODULE_OF = {
+    "FeatureExtractionPipeline": "feature_extraction",
+    "FillMaskPipeline": "fill_mask",
+    "PackedRunner": "runner",
+    "Pipeline": "base",
+    "TextClassificationPipeline": "text_classification",
+    "pipeline": "build",
+}
+
+__all__ = list(_MODULE_OF)
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name at its first use (PEP 562): importing this package must not import torch."""
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)

@@ -1,0 +1,50 @@
+"""The tasks that there are pipelines for: names, classes, heads."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from bothways.errors import UsageError, nearest
+
+PIPELINES: dict[str, str] = {
+    "feature-extraction": "bothways.pipelines.feature_extraction:FeatureExtractionPipeline",
+    "fill-mask": "bothways.pipelines.fill_mask:FillMaskPipeline",
+    "text-classification": "bothways.pipelines.text_classification:TextClassificationPipeline",
+}
+ALIASES: dict[str, str] = {"sentiment-analysis": "text-classification"}
+
+TASK_OF_HEAD: dict[str, str] = {
+    "base": "feature-extraction",
+    "masked-lm": "fill-mask",
+    "pretraining": "fill-mask",
+    "sequence-classification": "text-classification",
+}
+"""What a model is used for when the caller names no task."""
+
+
+class UnknownTaskError(UsageError, KeyError):
+    """No pipeline has this name. A ``KeyError``, as in the ecosystem."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # KeyError would show the message in quotes
+
+
+def known_tasks() -> list[str]:
+    """All names that ``pipeline`` takes."""
+    return sorted([*PIPELINES, *ALIASES])
+
+
+def find_pipeline(task: Any) -> tuple[str, Any]:
+    """The proper name of a task and its class.
+
+    Raises:
+        UnknownTaskError: listing the known ones.
+    """
+    name = ALIASES.get(task, task) if isinstance(task, str) else task
+    if name not in PIPELINES:
+        like = nearest(str(task), known_tasks(), most=1)
+        hint = f" Did you mean {like[0]!r}?" if like else ""
+        raise UnknownTaskError(f"unknown task {task!r}. Known tasks: {', '.join(known_tasks())}.{hint}")
+    module, _, cls = PIPELINES[name].partition(":")
+    return name, getattr(import_module(module), cls)
