@@ -61,7 +61,9 @@ def download_from_hub(request: Request) -> Path:
             )
     except Exception as problem:
         raise Missed(_sentence(problem, hub_id, request)) from problem
-    return _complete(Path(snapshot), "the download broke off:", needs_weights=any("safetensors" in n for n in sizes))
+    return _complete(
+        Path(snapshot), "the download broke off:", needs_weights=any("model.safetensors" in n for n in sizes)
+    )
 
 
 def _hub_id(request: Request) -> str:
@@ -91,7 +93,8 @@ def _wanted_files(hub_id: str, request: Request) -> dict[str, int | None]:
 
 def _complete(snapshot: Path, what: str, *, needs_weights: bool = True) -> Path:
     """The snapshot if all its weights are there. An interrupted download leaves a snapshot with some files missing."""
-    if not needs_weights or (snapshot / "model.safetensors").is_file():
+    single = ("model.safetensors", "adapter_model.safetensors")
+    if not needs_weights or any((snapshot / name).is_file() for name in single):
         return snapshot
     index = snapshot / "model.safetensors.index.json"
     if not index.is_file():
@@ -154,8 +157,8 @@ def _sentence(problem: BaseException, hub_id: str, request: Request) -> str:
         return f"it has no {hub_id}, or the repository is private (pass token=)"
     if isinstance(problem, RevisionNotFoundError):
         return f"{hub_id} has no revision {request.revision!r}"
-    if isinstance(problem, (TimeoutError,)) or "Timeout" in type(problem).__name__:
-        return f"no answer within {2 * _answer_timeout_s():g} s"
+    if "Timeout" in type(problem).__name__:
+        return f"no answer in time (HF_HUB_ETAG_TIMEOUT is {_answer_timeout_s():g} s)"
     status = getattr(getattr(problem, "response", None), "status_code", None)
     if status is not None:
         return f"it answered with HTTP status {status}"

@@ -46,10 +46,15 @@ KNOWN_MODELS: tuple[KnownModel, ...] = (
 )
 
 
+def known_models() -> tuple[KnownModel, ...]:
+    """All known models; a function so that tests can put others there."""
+    return KNOWN_MODELS
+
+
 def find_known(name: str) -> KnownModel | None:
     """The known model with this name or alias, in any case."""
     folded = name.casefold()
-    for known in KNOWN_MODELS:
+    for known in known_models():
         if folded == known.name.casefold() or folded in (alias.casefold() for alias in known.aliases):
             return known
     return None

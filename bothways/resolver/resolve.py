@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bothways.errors import ModelNotFoundError, nearest
 from bothways.resolver import hub, package_index, packages, store
-from bothways.resolver.known import DEFAULT_MODEL, KNOWN_MODELS, find_known
+from bothways.resolver.known import DEFAULT_MODEL, find_known, known_models
 from bothways.resolver.names import looks_like_path
 from bothways.resolver.request import Missed, Request
 from bothways.resolver.verify import check_weights
@@ -113,7 +113,7 @@ def search(request: Request, places: Sequence[Place]) -> Search:
 
 def names_at_hand() -> list[str]:
     """Names that lead somewhere on this machine or are known."""
-    known = [name for model in KNOWN_MODELS for name in (model.name, *model.aliases)]
+    known = [name for model in known_models() for name in (model.name, *model.aliases)]
     return list(dict.fromkeys([*known, *store.stored_names(), *(name for name, _ in packages.offered_models())]))
 
 
@@ -162,7 +162,7 @@ def _request(
         known=known,
         revision=revision,
         token=token,
-        cache_dir=cache_dir,
+        cache_dir=None if cache_dir is None else Path(cache_dir),
         no_network=no_network,
     )
 
