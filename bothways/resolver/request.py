@@ -34,5 +34,8 @@ class Missed(Exception):  # noqa: N818 - an ordinary answer of a place, not a fa
 
 def announce_download(request: Request, size_bytes: int | None, source: str) -> None:
     """One line on stderr before a download, terminal or not: somebody may wonder why the program waits."""
-    size = "it" if size_bytes is None else f"{size_bytes / 1e6:,.0f} MB"
+    if size_bytes is None:
+        size = "it"
+    else:
+        size = f"{size_bytes / 1e6:,.0f} MB" if size_bytes >= 1e6 else f"{size_bytes / 1e3:,.0f} kB"
     print(f"{request.name} is not on this machine: downloading {size} from {source}.", file=sys.stderr, flush=True)

@@ -1,5 +1,6 @@
 """An environment in which nothing of this machine is found by chance."""
 
+import os
 import socket
 
 import pytest
@@ -49,7 +50,7 @@ def wheels(tmp_path, monkeypatch):
     directory.mkdir()
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(directory))
-    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("HF_HUB_ETAG_TIMEOUT", "1")
     return directory
 

@@ -93,7 +93,7 @@ def test_data_files_are_downloaded_into_the_hubs_cache(tmp_path, monkeypatch, ca
     assert sorted(p.name for p in directory.rglob("*")) == ["config.json", "model.safetensors", "vocab.txt"]
     assert not [path for path in requests if path.endswith((".bin", ".py"))]
     lines = capfd.readouterr().err.splitlines()
-    assert lines == ["tiny-model is not on this machine: downloading 0 MB from the Hugging Face hub."]
+    assert lines == ["tiny-model is not on this machine: downloading 5 kB from the Hugging Face hub."]
     assert resolve_model("tiny-model", local_files_only=True) == directory
 
 

