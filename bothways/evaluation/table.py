@@ -1,0 +1,37 @@
+"""The comparison as a table in the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bothways.evaluation.formats import megabytes_text, score_text, seconds_text
+from bothways.evaluation.verdict import Comparison
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def comparison_table(comparison: Comparison) -> Table:
+    """One line a contender, the model last: its first score with the 95 % interval, the others, and what it costs."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=f"{comparison.n:,} texts judged", title_justify="left", caption_justify="left")
+    table.add_column("model", overflow="fold")
+    for i, score in enumerate(comparison.rows[0].scores):
+        table.add_column(score.title + (" (95 % interval)" if i == 0 else ""), justify="right")
+    for heading in ("training", "per 1,000 texts", "size"):
+        table.add_column(heading, justify="right")
+    for row in comparison.rows:
+        first, *others = row.scores
+        interval = f"({score_text(first, first.interval.low)} to {score_text(first, first.interval.high)})"
+        table.add_row(
+            Text(row.name),  # a name is text, never markup
+            f"{score_text(first)} {interval}",
+            *(score_text(score) for score in others),
+            seconds_text(row.train_seconds),
+            seconds_text(row.seconds_per_1000),
+            megabytes_text(row.megabytes),
+            style="bold" if row is comparison.rows[-1] else None,
+        )
+    return table
