@@ -29,7 +29,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         yield temporary
         flush_to_disk(temporary)
-        os.chmod(temporary, 0o666 & ~_umask())
+        os.chmod(temporary, 0o666 & ~umask())
         os.replace(temporary, target)
         flush_to_disk(target.parent)
     except BaseException:
@@ -64,12 +64,14 @@ def read_json(path: str | os.PathLike[str], *, error: type[BothwaysError] = Both
         return json.loads(
             path.read_bytes().decode("utf-8"), object_pairs_hook=lambda pairs: _unique(pairs, path, error)
         )
+    except BothwaysError:
+        raise
     except UnicodeDecodeError as problem:
         raise error(f"{path} is not UTF-8 text (byte {problem.start}).") from None
     except json.JSONDecodeError as problem:
         raise error(f"{path} is not JSON: {problem.msg} at line {problem.lineno}, column {problem.colno}.") from None
-    except RecursionError:
-        raise error(f"{path} is nested too deeply to be a configuration.") from None
+    except (RecursionError, ValueError):
+        raise error(f"{path} has numbers too long, or is nested too deeply, to be a configuration.") from None
 
 
 def flush_to_disk(path: Path) -> None:
@@ -92,7 +94,8 @@ def _unique(pairs: list[tuple[str, Any]], path: Path, error: type[BothwaysError]
     return result
 
 
-def _umask() -> int:
+def umask() -> int:
+    """The mask of permissions that new files get in this process."""
     current = os.umask(0)
     os.umask(current)
     return current

@@ -1,0 +1,91 @@
+"""The command line: one file per verb; errors are sentences, never tracebacks."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+
+import typer
+
+from bothways.cli.demo import demo_command
+from bothways.cli.evaluate import evaluate_command
+from bothways.cli.models import models_command
+from bothways.cli.predict import predict_command
+from bothways.cli.train import train_command
+from bothways.errors import BothwaysError
+
+FAILED, WRONG_USE, INTERRUPTED = 1, 2, 130
+
+app = typer.Typer(
+    name="bothways",
+    help="Language models that read in both directions: from a file of texts to an honest, fast model.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("train")(train_command)
+app.command("predict")(predict_command)
+app.command("evaluate")(evaluate_command)
+app.command("models")(models_command)
+app.command("demo")(demo_command)
+
+
+@app.callback(invoke_without_command=True)
+def root(version: bool = typer.Option(False, "--version", help="Print the version and stop.")) -> None:
+    if version:
+        from bothways import __version__
+
+        print(f"bothways {__version__}")
+        raise typer.Exit
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 failed, 2 wrong use, 130 interrupted."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    try:
+        code = app(args=arguments, standalone_mode=False)
+    except BothwaysError as problem:
+        return _say(str(problem), problem.exit_code)
+    except (KeyboardInterrupt, typer.Abort) as stop:
+        return _say(str(stop) or "Stopped. Nothing was written.", INTERRUPTED, label="")
+    except BrokenPipeError:
+        # whoever read the output has gone: no message, and no second error when Python flushes at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as problem:
+        return _say(_os_sentence(problem), FAILED)
+    except MemoryError:
+        return _say("Not enough memory. Use a smaller --batch-size or a shorter --max-length.", FAILED)
+    except Exception as problem:
+        if _is_usage_error(problem):
+            return _say(problem.format_message(), WRONG_USE)  # type: ignore[attr-defined]
+        if os.environ.get("BOTHWAYS_DEBUG"):
+            raise
+        text = f"{type(problem).__name__}: {problem}"
+        return _say(f"unexpected problem: {text}. Set BOTHWAYS_DEBUG=1 to see where, and please report it.", FAILED)
+    return code if isinstance(code, int) else 0
+
+
+def _is_usage_error(problem: Exception) -> bool:
+    # typer may bring its own copy of click, so the class is recognised by what it can do
+    return hasattr(problem, "format_message") and hasattr(problem, "exit_code")
+
+
+def _os_sentence(problem: OSError) -> str:
+    where = f" ({problem.filename})" if problem.filename else ""
+    if problem.errno == errno.ENOSPC:
+        return f"The disk is full{where}. Nothing half-written is left; free some space and run the command again."
+    if problem.errno in (errno.EACCES, errno.EROFS):
+        return f"No permission to write{where}. Choose another --output, or change its permissions."
+    return f"{problem.strerror or problem}{where}"
+
+
+def _say(message: str, code: int, label: str = "error: ") -> int:
+    print(f"{label}{message}", file=sys.stderr)
+    return code

@@ -1,0 +1,101 @@
+"""``bothways evaluate``: how good a trained model is on other labelled texts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bothways.cli.predict import load_classifier
+
+KINDS = {"regression": "regression", "multi_label_classification": "multi"}
+
+
+def evaluate_command(
+    model: Annotated[str, typer.Argument(help="A trained model: a directory or a name.")],
+    file: Annotated[Path, typer.Argument(help="Labelled texts, as for train.")],
+    text_column: Annotated[str | None, typer.Option(help="Column of the text; 'a,b' for pairs.")] = None,
+    label_column: Annotated[str | None, typer.Option(help="Column of the label.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="JSON file for all scores.")] = None,
+    precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    encoding: Annotated[str | None, typer.Option(help="Encoding of the file, if not UTF-8.")] = None,
+    file_format: Annotated[
+        str | None, typer.Option("--format", help="Format of the file, if the name does not tell.")
+    ] = None,
+) -> None:
+    """Score a trained model on labelled texts, with 95 % intervals and a line for every label."""
+    from bothways.data import check_labels, load_labelled
+    from bothways.evaluation.scores import METRICS, count_outcomes, score
+    from bothways.files import write_json
+    from bothways.training.scoring import all_scores
+
+    pipe = load_classifier(model, precision)
+    config = pipe.model.config
+    kind = KINDS.get(config.problem_type, "single")
+    read = load_labelled(
+        file,
+        text_column=text_column,
+        label_column=label_column,
+        task_kind=kind,  # type: ignore[arg-type]
+        purpose="evaluate",
+        format=file_format,
+        encoding=encoding,
+    )
+    if kind != "regression":
+        check_labels(read, list(config.label2id))
+    gold = [example.label for example in read.examples]
+    predicted = _answers(pipe, read.examples, kind)
+    names = [config.id2label[i] for i in range(config.num_labels)]
+    outcomes = count_outcomes(kind, gold, predicted, label_names=names if kind != "regression" else ())  # type: ignore[arg-type]
+    intervals = {metric.title: (metric, score(metric, outcomes)) for metric in METRICS[kind]}  # type: ignore[index]
+    metrics = all_scores(kind, gold, predicted, names)
+    _show(Path(model).name, len(gold), intervals, metrics)
+    if output is not None:
+        shown = {metric.name: vars(interval) for metric, interval in intervals.values()}
+        write_json(
+            output, {"model": model, "file": str(file), "count": len(gold), "intervals": shown, "metrics": metrics}
+        )
+
+
+def _answers(pipe: Any, examples: Any, kind: str) -> list[Any]:
+    from bothways.training.scoring import THRESHOLD
+
+    inputs = (e.text if e.text_pair is None else {"text": e.text, "text_pair": e.text_pair} for e in examples)
+    if kind == "multi":
+        ranked = pipe(inputs, top_k=None)
+        return [tuple(r["label"] for r in result if r["score"] >= THRESHOLD) for result in ranked]
+    return [result["score" if kind == "regression" else "label"] for result in pipe(inputs)]
+
+
+def _show(name: str, count: int, intervals: dict[str, Any], metrics: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{name} on {count:,} texts", title_justify="left")
+    for column in ("score", "value", "95 % interval"):
+        table.add_column(column, justify="left" if column == "score" else "right")
+    for title, (metric, interval) in intervals.items():
+        low, high = _shown(metric, interval.low), _shown(metric, interval.high)
+        table.add_row(title, _shown(metric, interval.estimate), f"{low} to {high}")
+    console = Console()
+    console.print(table)
+    if "per_label" in metrics:
+        console.print(_label_table(metrics["per_label"]))
+
+
+def _label_table(per_label: dict[str, dict[str, Any]]) -> Any:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title="Labels", title_justify="left")
+    for column in ("label", "precision", "recall", "F1", "texts"):
+        table.add_column(column, justify="left" if column == "label" else "right")
+    for label, scores in per_label.items():
+        numbers = [f"{scores[k]:.3f}" for k in ("precision", "recall", "f1")]
+        table.add_row(Text(label), *numbers, f"{scores['support']:,}")
+    return table
+
+
+def _shown(metric: Any, value: float) -> str:
+    return f"{value * 100:.1f} %" if metric.percent else f"{value:.3f}"

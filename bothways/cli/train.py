@@ -1,0 +1,80 @@
+"""``bothways train``: from a file of labelled texts to an honest classifier."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from bothways.training.job import TrainOutcome
+
+
+def train_command(
+    data: Annotated[list[Path], typer.Argument(help="Labelled texts: CSV, TSV, JSONL (also .gz), JSON or Parquet.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Directory for the model and its report.")],
+    text_column: Annotated[str | None, typer.Option(help="Column of the text; 'a,b' for pairs.")] = None,
+    label_column: Annotated[str | None, typer.Option(help="Column of the label.")] = None,
+    evaluation: Annotated[
+        Path | None, typer.Option("--eval", help="File to score on; by default a part of the data is held out.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="Model to start from: a name or a directory.")] = "minilm-l6",
+    task: Annotated[str, typer.Option(help="What to learn: text-classification.")] = "text-classification",
+    kind: Annotated[
+        str | None, typer.Option(help="Kind of label: single, multi or regression; recognised if not given.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the data.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Highest learning rate.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Texts a step.")] = None,
+    max_length: Annotated[int | None, typer.Option(help="Tokens of a text that training reads.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the split, the order, the new head and dropout.")] = 42,
+    minutes: Annotated[float | None, typer.Option(help="Stop training after this time.")] = None,
+    precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    encoding: Annotated[str | None, typer.Option(help="Encoding of the data files, if not UTF-8.")] = None,
+    file_format: Annotated[
+        str | None, typer.Option("--format", help="Format of the data files, if the name does not tell.")
+    ] = None,
+) -> None:
+    """Train a classifier, compare it with a bag of words, and write an ordinary model directory with a report."""
+    import sys
+
+    from bothways.training import train
+
+    outcome = train(
+        data,
+        output,
+        text_column=text_column,
+        label_column=label_column,
+        evaluation=evaluation,
+        model=model,
+        task=task,
+        kind=kind,
+        epochs=epochs,
+        learning_rate=learning_rate,
+        batch_size=batch_size,
+        max_length=max_length,
+        seed=seed,
+        minutes=minutes,
+        precision=precision,
+        encoding=encoding,
+        format=file_format,
+        say=lambda line: print(line, file=sys.stderr),
+    )
+    show_outcome(outcome)
+
+
+def show_outcome(outcome: TrainOutcome) -> None:
+    """Print the table against the baseline, the sentence, and where everything is."""
+    from rich.console import Console
+
+    from bothways.evaluation.table import comparison_table
+
+    console = Console(soft_wrap=False)
+    console.print(comparison_table(outcome.comparison))
+    console.print(outcome.comparison.verdict, markup=False, highlight=False)
+    for note in outcome.notes:
+        console.print(note, markup=False, highlight=False)
+    console.print(f"\nModel:  {outcome.directory}", markup=False, highlight=False)
+    console.print(f"Report: {outcome.directory / 'report.html'}", markup=False, highlight=False)
+    console.print(f"Use it: bothways predict {outcome.directory} FILE", markup=False, highlight=False)

@@ -1,0 +1,66 @@
+"""``bothways.json``: what a run read, did and measured, as data. Reports and cards are made from it, never typed."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import bothways
+from bothways.checkpoints.weights import sha256_of
+
+FORMAT = 1
+LIBRARIES = ("torch", "tokenizers", "safetensors", "numpy", "scikit-learn")
+
+
+def versions() -> dict[str, str]:
+    """Versions of this library, Python and the libraries that results depend on."""
+    found = {"bothways": bothways.__version__, "python": platform.python_version()}
+    return found | {name: importlib.metadata.version(name) for name in LIBRARIES}
+
+
+def hardware() -> dict[str, Any]:
+    """The machine, as far as speed depends on it."""
+    return {
+        "processor": _processor(),
+        "threads": torch.get_num_threads(),
+        "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
+
+
+def model_identity(name: str, directory: Path) -> dict[str, Any]:
+    """The starting model: the name it was asked by, and the hash of its weights if they are one file."""
+    weights = directory / "model.safetensors"
+    return {"name": name, "sha256": sha256_of(weights) if weights.is_file() else None}
+
+
+def now() -> str:
+    """UTC, to the second."""
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+
+
+def command_line(data: Sequence[str | os.PathLike[str]], options: dict[str, Any]) -> str:
+    """The command that repeats a run."""
+    import shlex
+
+    words = ["bothways", "train", *map(str, data)]
+    for name, value in options.items():
+        if value is not None:
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    return shlex.join(words)
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
