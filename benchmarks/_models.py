@@ -1,0 +1,105 @@
+"""The one model that all systems run: a classifier made from published encoder weights by the reference library."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+BATCH = 32
+
+
+class Maker:
+    """Makes model directories; lives in a worker, so that the benchmark itself loads no numeric library."""
+
+    def has_fast_bfloat16(self) -> bool:
+        """Whether this CPU multiplies bfloat16 in hardware."""
+        from bothways.nn.linear import has_fast_bfloat16
+
+        return has_fast_bfloat16()
+
+    def classifier(self, source: Path, target: Path, seed: int, label_count: int = 2) -> None:
+        """Write a ``BertForSequenceClassification`` with the body of ``source`` and a random head."""
+        import torch
+        from transformers import BertForSequenceClassification, BertTokenizerFast
+        from transformers.utils import logging
+
+        logging.set_verbosity_error()  # that the head is new is the point here
+        torch.manual_seed(seed)
+        BertForSequenceClassification.from_pretrained(source, num_labels=label_count).save_pretrained(target)
+        # from the vocabulary alone: a published tokenizer.json may cut at 128 tokens and pad
+        BertTokenizerFast(vocab_file=str(source / "vocab.txt"), model_max_length=512).save_pretrained(target)
+
+    def fit_head(self, directory: Path, texts: Sequence[str], labels: Sequence[int]) -> float:
+        """Give the classifier in ``directory`` a head fitted by logistic regression on the pooled first token.
+
+        A random head answers nearly 0.5 to everything: its arg max says nothing about precision.
+
+        Returns:
+            Accuracy on the texts that it was fitted on.
+        """
+        import torch
+        from sklearn.linear_model import LogisticRegression
+        from transformers import AutoTokenizer, BertForSequenceClassification
+
+        model = BertForSequenceClassification.from_pretrained(directory).eval()
+        tokenizer = AutoTokenizer.from_pretrained(directory)
+        pooled = np.zeros((len(texts), model.config.hidden_size), dtype=np.float32)
+        with torch.inference_mode():
+            for chosen, inputs in sorted_batches(texts, tokenizer):
+                tensors = {name: torch.from_numpy(array) for name, array in inputs.items()}
+                pooled[chosen] = model.bert(**tensors).pooler_output.numpy()
+        fitted = LogisticRegression(max_iter=1000).fit(pooled, labels)
+        with torch.no_grad():
+            for parameter, found in (
+                (model.classifier.weight, fitted.coef_),
+                (model.classifier.bias, fitted.intercept_),
+            ):
+                half = torch.from_numpy(np.concatenate([-found, found]) / 2)
+                parameter.copy_(half.reshape(parameter.shape))
+        model.save_pretrained(directory)
+        return float(fitted.score(pooled, labels))
+
+    def onnx(self, directory: Path, target: Path) -> None:
+        """Export the classifier in ``directory`` to one ONNX file with free batch size and length."""
+        import torch
+        from transformers import BertForSequenceClassification
+
+        # eager attention: the pattern that the graph optimisers of ONNX Runtime and OpenVINO recognise
+        model = BertForSequenceClassification.from_pretrained(directory, attn_implementation="eager").eval()
+        model.config.return_dict = False
+        example = torch.ones(2, 8, dtype=torch.int64)
+        free = {0: "batch", 1: "length"}
+        torch.onnx.export(
+            model,
+            (example, example),
+            str(target),
+            input_names=["input_ids", "attention_mask"],
+            output_names=["logits"],
+            dynamic_axes={"input_ids": free, "attention_mask": free, "logits": {0: "batch"}},
+            opset_version=17,
+            dynamo=False,
+        )
+
+
+def sorted_batches(
+    texts: Sequence[str], tokenizer: Any, size: int = BATCH
+) -> Iterator[tuple[list[int], dict[str, np.ndarray]]]:
+    """Tokenise, sort by length and pad: what a careful user of a peer does.
+
+    Yields:
+        The indices of the texts of a batch, and its ``input_ids`` and ``attention_mask``, int64 (batch, longest).
+    """
+    rows = tokenizer(list(texts), return_attention_mask=False, return_token_type_ids=False)["input_ids"]
+    order = sorted(range(len(rows)), key=lambda i: len(rows[i]), reverse=True)
+    for start in range(0, len(order), size):
+        chosen = order[start : start + size]
+        longest = len(rows[chosen[0]])
+        input_ids = np.full((len(chosen), longest), tokenizer.pad_token_id, dtype=np.int64)
+        mask = np.zeros((len(chosen), longest), dtype=np.int64)
+        for row, i in enumerate(chosen):
+            input_ids[row, : len(rows[i])] = rows[i]
+            mask[row, : len(rows[i])] = 1
+        yield chosen, {"input_ids": input_ids, "attention_mask": mask}
