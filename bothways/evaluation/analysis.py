@@ -16,7 +16,7 @@ from bothways.metrics import classification_scores, multilabel_scores
 TEXT_CHARS = 300
 LABEL_CHARS = 60
 MISTAKES = 25
-CONFUSED_PAIRS = 20
+CONFUSED_PAIRS = 12
 SCATTER_POINTS = 1_000
 # C0 and C1 controls, bidirectional overrides, half surrogate pairs and non-characters: not HTML, or not what it seems.
 UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")

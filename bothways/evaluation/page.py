@@ -6,6 +6,7 @@ Every chart is drawn in a box 400 units wide, so that its text stays legible on 
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -40,7 +41,12 @@ def render_page(report: ReportData) -> str:
         finalize=lambda value: printable(value) if type(value) is str else value,
     )
     environment.filters.update(
-        count=count_text, megabytes=megabytes_text, score=score_text, seconds=seconds_text, share=share_text
+        breakable=_breakable,
+        count=count_text,
+        megabytes=megabytes_text,
+        score=score_text,
+        seconds=seconds_text,
+        share=share_text,
     )
     return environment.get_template("report.html.jinja").render(
         report=report,
@@ -58,14 +64,21 @@ def render_page(report: ReportData) -> str:
     )
 
 
+def _breakable(label: str) -> Any:
+    """A label whose parts may go to a new line after ``_ - . /``: class names are long and have no spaces."""
+    from markupsafe import Markup, escape
+
+    return Markup("<wbr>").join(escape(part) for part in re.findall(r"[^_./-]*[_./-]+|[^_./-]+", printable(label)))
+
+
 def _forest(comparison: Comparison) -> dict[str, Any]:
     """Dots with intervals on one scale. Positions are percentages of the track's width."""
     scores = [row.scores[0] for row in comparison.rows]
     percent = scores[0].percent
     low, high = min(s.interval.low for s in scores), max(s.interval.high for s in scores)
     pad = max((high - low) * 0.08, 0.01)
-    ticks = _ticks(max(low - pad, 0.0 if percent else -1.0), min(high + pad, 1.0), 5)
-    low, high = min(ticks[0], low), max(ticks[-1], high)
+    ticks = _ticks(max(low - pad, 0.0 if percent else -1.0), min(high + pad, 1.0), 8)
+    low, high = low - pad, high + pad
 
     def at(value: float) -> float:
         return round(100 * (value - low) / (high - low), 2)
@@ -73,7 +86,7 @@ def _forest(comparison: Comparison) -> dict[str, Any]:
     names = ("majority", "baseline", "model")
     return {
         "title": scores[0].title,
-        "ticks": [(at(tick), f"{tick * 100:g} %" if percent else f"{tick:g}") for tick in ticks],
+        "ticks": [(at(tick), f"{tick * 100:g} %" if percent else f"{tick:g}") for tick in ticks if low <= tick <= high],
         "rows": [
             {
                 "name": row.name,

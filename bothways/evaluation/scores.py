@@ -159,7 +159,9 @@ def _f1(average: Literal["macro", "micro"]) -> Callable[[Outcomes, int], Statist
 
 
 def _pearson(outcomes: Outcomes, which: int) -> Statistic:
-    return lambda weights: _weighted_correlation(weights, outcomes.gold[None], outcomes.predicted[which][None])
+    # Measured from the first value, so that constant columns are exactly 0.
+    gold, predicted = outcomes.gold - outcomes.gold[0], outcomes.predicted[which] - outcomes.predicted[which][0]
+    return lambda weights: _weighted_correlation(weights, gold[None], predicted[None])
 
 
 def _spearman(outcomes: Outcomes, which: int) -> Statistic:
@@ -190,13 +192,15 @@ def _ranks(values: NDArray[np.float64]) -> Callable[[NDArray[np.float64]], NDArr
 def _weighted_correlation(weights: NDArray, x: NDArray, y: NDArray) -> NDArray[np.float64]:
     """Pearson's correlation per row; 0 where one side is constant and the correlation does not exist."""
     total = weights.sum(axis=1, keepdims=True)
+    reach = max(np.abs(x).max(), 1e-300), max(np.abs(y).max(), 1e-300)
+    x, y = x / reach[0], y / reach[1]
     x = x - (weights * x).sum(axis=1, keepdims=True) / total
     y = y - (weights * y).sum(axis=1, keepdims=True) / total
     weighted = weights * x
-    covariance = (weighted * y).sum(axis=1)
     spread = np.sqrt((weighted * x).sum(axis=1) * (weights * y * y).sum(axis=1))
-    tiny = 1e-12 * total[:, 0] * np.maximum(np.abs(x).max(), 1e-300) * np.maximum(np.abs(y).max(), 1e-300)
-    return np.divide(covariance, spread, out=np.zeros_like(covariance), where=spread > tiny)
+    # Rounding leaves about 1e-16 of a constant column's size: less than this is nothing.
+    varies = spread > 1e-13 * total[:, 0]
+    return np.divide((weighted * y).sum(axis=1), spread, out=np.zeros_like(spread), where=varies)
 
 
 def _indicator(labels: NDArray, n_labels: int) -> Any:

@@ -13,7 +13,7 @@ from bothways.evaluation.scores import METRICS, Kind, Metric, Outcomes, count_ou
 
 Outcome = Literal["model", "baseline", "tie", "neither"]
 SIGNIFICANT = 0.05
-MAJORITY = "majority answer"
+CONSTANT = {"single": "majority answer", "multi": "most frequent labels", "regression": "mean value"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +103,7 @@ def compare(
     metric = METRICS[kind][0]
     rows = (
         Row(
-            name=MAJORITY,
+            name=CONSTANT[kind],
             scores=_scores(kind, outcomes, 2, seed),
             train_seconds=0.0,
             seconds_per_1000=0.0,
@@ -228,7 +228,7 @@ def _notes(
         macro = [_value(METRICS[kind][1], row.scores[1].interval.estimate) for row in reversed(rows)]
         notes.append(
             f"One label has {share:.0%} of the texts, so accuracy says little; compare macro F1: "
-            f"{rows[2].name} {macro[0]}, {rows[1].name} {macro[1]}, {MAJORITY} {macro[2]}."
+            f"{rows[2].name} {macro[0]}, {rows[1].name} {macro[1]}, {rows[0].name} {macro[2]}."
         )
     if outcomes.n < 100:
         notes.append(
@@ -236,7 +236,7 @@ def _notes(
         )
     against = score_difference(metric, outcomes, 0, 2, seed=seed)
     if outcome == "baseline" and not (is_shown(against) and against.estimate > 0):
-        notes.append(f"{rows[2].name} is not shown to beat even the {MAJORITY}.")
+        notes.append(f"{rows[2].name} is not shown to beat even the {rows[0].name}.")
     return tuple(notes)
 
 
