@@ -46,7 +46,8 @@ def progress_bar(
 
         def advance(n: float = 1, note: str = "") -> None:
             speed = progress.tasks[0].speed
-            rate = f"{speed:,.0f}/s" if speed else ""
-            progress.update(task, advance=n, rate=rate, **({"note": note} if note else {}))
+            progress.update(task, advance=n, rate=f"{speed:,.0f}/s" if speed else "")
+            if note:
+                progress.update(task, note=note)
 
         yield advance

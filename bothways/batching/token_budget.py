@@ -11,7 +11,7 @@ from bothways.batching.packed import PackedBatch, SeqLens
 
 
 def batches_by_tokens(lengths: Sequence[int], max_tokens: int) -> Iterator[list[int]]:
-    """Group the indices of ``lengths`` into batches of at most ``max_tokens`` tokens, sequences of like length together.
+    """Group the indices of ``lengths`` into batches of at most ``max_tokens`` tokens, like lengths together.
 
     Every index occurs exactly once; a sequence longer than the budget has a batch of its own. Sorting puts equal
     lengths side by side, where they share one attention call.

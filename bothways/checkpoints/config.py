@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import os
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bothways.errors import ConfigError, nearest
 from bothways.files import read_json, write_json
@@ -61,6 +61,10 @@ class PretrainedConfig:
     model_type: ClassVar[str] = ""
     aliases: ClassVar[dict[str, str]] = {}
     name_or_path: str = ""
+
+    if TYPE_CHECKING:  # common and own fields become attributes
+
+        def __getattr__(self, name: str) -> Any: ...
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         own = self.own_fields()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bothways.cli.predict import load_classifier
 
-KINDS = {"regression": "regression", "multi_label_classification": "multi"}
+if TYPE_CHECKING:
+    from bothways.data import LabelKind
+
+KINDS: dict[str, LabelKind] = {"regression": "regression", "multi_label_classification": "multi"}
 
 
 def evaluate_command(
@@ -32,12 +35,12 @@ def evaluate_command(
 
     pipe = load_classifier(model, precision)
     config = pipe.model.config
-    kind = KINDS.get(config.problem_type, "single")
+    kind: LabelKind = KINDS.get(config.problem_type, "single")
     read = load_labelled(
         file,
         text_column=text_column,
         label_column=label_column,
-        task_kind=kind,  # type: ignore[arg-type]
+        task_kind=kind,
         purpose="evaluate",
         format=file_format,
         encoding=encoding,
@@ -47,8 +50,8 @@ def evaluate_command(
     gold = [example.label for example in read.examples]
     predicted = _answers(pipe, read.examples, kind)
     names = [config.id2label[i] for i in range(config.num_labels)]
-    outcomes = count_outcomes(kind, gold, predicted, label_names=names if kind != "regression" else ())  # type: ignore[arg-type]
-    intervals = {metric.title: (metric, score(metric, outcomes)) for metric in METRICS[kind]}  # type: ignore[index]
+    outcomes = count_outcomes(kind, gold, predicted, label_names=names if kind != "regression" else ())
+    intervals = {metric.title: (metric, score(metric, outcomes)) for metric in METRICS[kind]}
     metrics = all_scores(kind, gold, predicted, names)
     _show(Path(model).name, len(gold), intervals, metrics)
     if output is not None:

@@ -52,7 +52,7 @@ def predict_command(
 
 
 def load_classifier(model: str, precision: str) -> Any:
-    """A classification pipeline that computes in ``precision``; auto is bfloat16 where the machine has it in hardware."""
+    """A classification pipeline that computes in ``precision``; auto is bfloat16 where the hardware has it."""
     import torch
 
     from bothways.errors import UsageError

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from bothways.checkpoints.config import PretrainedConfig
@@ -73,7 +75,7 @@ def _classifier(config: BertConfig, outputs: int) -> dict[str, nn.Module]:
     return {"dropout": HeadDropout(p), "classifier": nn.Linear(config.hidden_size, outputs)}
 
 
-def _classify(model: nn.Module, features: Tensor) -> Tensor:
+def _classify(model: Any, features: Tensor) -> Tensor:
     return model.classifier(model.dropout(features))
 
 

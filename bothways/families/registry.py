@@ -24,7 +24,7 @@ class Head:
 
     reads: Literal["pooled", "first", "tokens"]
     build: Callable[[Any], dict[str, nn.Module]]
-    logits: Callable[[nn.Module, Tensor], Tensor]
+    logits: Callable[[Any, Tensor], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +33,14 @@ class PreTrainedModel(nn.Module):
     """Base of all models. A subclass names its family and builds its modules in ``__init__``."""
 
     family: ClassVar[Family]
+    config_class: ClassVar[type[PretrainedConfig]]
+    base_model_prefix: ClassVar[str]
     load_report: LoadReport | None = None
+    config: Any
+
+    if TYPE_CHECKING:  # families differ in their modules
+
+        def __getattr__(self, name: str) -> Any: ...
 
     def __init__(self, config: PretrainedConfig) -> None:
         if not isinstance(config, self.family.config_class):
@@ -167,7 +174,7 @@ class PreTrainedModel(nn.Module):
             head.bias = decoder.bias
 
     @property
-    def base_model(self) -> nn.Module:
+    def base_model(self) -> Any:
         return getattr(self, self.family.base_prefix, self)
 
     @property
@@ -186,7 +193,7 @@ class PreTrainedModel(nn.Module):
         chosen = [p for p in self.parameters() if id(p) not in left_out and (p.requires_grad or not only_trainable)]
         return sum(p.numel() for p in chosen)
 
-    def get_input_embeddings(self) -> nn.Embedding:
+    def get_input_embeddings(self) -> Any:
         return self.base_model.embeddings.word_embeddings
 
     def set_input_embeddings(self, value: nn.Embedding) -> None:

@@ -60,11 +60,8 @@ def token_loss(logits: Tensor, labels: Tensor) -> Tensor:
 def span_loss(start: Tensor, end: Tensor, start_positions: Tensor, end_positions: Tensor) -> Tensor:
     """Mean of the cross entropies of both ends. start, end (B, S); positions int64 (B,); outside S is ignored."""
     ignored = start.shape[1]
-    both = zip((start, end), (start_positions, end_positions), strict=True)
-    return (
-        sum(
-            F.cross_entropy(logits.float(), positions.view(-1).clamp(0, ignored), ignore_index=ignored)
-            for logits, positions in both
-        )
-        / 2
-    )  # type: ignore[return-value]
+
+    def one(logits: Tensor, positions: Tensor) -> Tensor:
+        return F.cross_entropy(logits.float(), positions.view(-1).clamp(0, ignored), ignore_index=ignored)
+
+    return (one(start, start_positions) + one(end, end_positions)) / 2

@@ -12,7 +12,7 @@ Tensors = tuple[Tensor, ...]
 
 
 class ModelOutput(Mapping):
-    """Base of all outputs. ``output.logits``, ``output["logits"]``, ``output[0]`` and ``output[:2]`` work; so does ``**output``."""
+    """Base of all outputs: ``output.logits``, ``output["logits"]``, ``output[0]``, ``output[:2]``, ``**output``."""
 
     def to_tuple(self) -> tuple[Any, ...]:
         """The present fields, in order."""
@@ -34,7 +34,7 @@ class ModelOutput(Mapping):
 
 @dataclass(eq=False)
 class BaseModelOutput(ModelOutput):
-    """last_hidden_state (B, S, N); hidden_states: embeddings and every layer; attentions (B, H, S, S) for every layer."""
+    """last_hidden_state (B, S, N); hidden_states: embeddings and every layer; attentions: (B, H, S, S) a layer."""
 
     last_hidden_state: Tensor | None = None
     hidden_states: Tensors | None = None

@@ -270,7 +270,7 @@ class MultipleChoiceModel(TaskModel):
             got = tuple(shaped.shape) if isinstance(shaped, Tensor) else type(shaped).__name__
             raise InputError(f"multiple choice needs input_ids of shape (batch, choices, sequence), got {got}.")
         self._choices = shaped.shape[1]
-        flat = {
+        flat: dict[str, Any] = {
             name: value.flatten(0, 1) if isinstance(value, Tensor) and name != "labels" else value
             for name, value in kwargs.items()
         }
@@ -348,9 +348,11 @@ def _wanted(config: PretrainedConfig, hidden: bool | None, weights: bool | None)
 
 
 def _extras(inputs: ModelInputs, encoded: StackOutput) -> dict[str, tuple[Tensor, ...] | None]:
-    hidden = encoded.all_hidden and tuple(inputs.unpack(h) for h in encoded.all_hidden)
-    weights = encoded.all_weights and tuple(inputs.unpack_weights(w) for w in encoded.all_weights)
-    return {"hidden_states": hidden, "attentions": weights}
+    hidden, weights = encoded.all_hidden, encoded.all_weights
+    return {
+        "hidden_states": None if hidden is None else tuple(inputs.unpack(h) for h in hidden),
+        "attentions": None if weights is None else tuple(inputs.unpack_weights(w) for w in weights),
+    }
 
 
 def _returned(output: ModelOutput, config: PretrainedConfig, return_dict: bool | None) -> Any:

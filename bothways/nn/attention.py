@@ -62,7 +62,7 @@ def attention(
 def attention_with_weights(
     q: Tensor, k: Tensor, v: Tensor, q_lens: SeqLens, k_lens: SeqLens, *, causal: bool, scale: float, dropout_p: float
 ) -> tuple[Tensor, list[Tensor]]:
-    """The definition, a loop: also gives the weights of each sequence, (H, queries, keys), as ``output_attentions`` does."""
+    """The definition, a loop; also gives the weights of each sequence, (H, queries, keys)."""
     outputs, all_weights = [], []
     groups = q.shape[1] // k.shape[1]
     for q_i, k_i, v_i in zip(q.split(q_lens.lengths), k.split(k_lens.lengths), v.split(k_lens.lengths), strict=True):
@@ -88,7 +88,7 @@ def _varlen(
     groups = q.shape[1] // k.shape[1]
     if groups > 1:
         k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
-    return varlen_attn(
+    out = varlen_attn(
         q.contiguous(),
         k.contiguous(),
         v.contiguous(),
@@ -99,6 +99,8 @@ def _varlen(
         scale=scale,
         window_size=(-1, 0) if causal else (-1, -1),
     )
+    assert isinstance(out, Tensor)  # a tuple only when the log-sums are asked for
+    return out
 
 
 BACKENDS: dict[str, Backend] = {"reference": _reference, "grouped": grouped_attention, "varlen": _varlen}

@@ -1,6 +1,6 @@
 """The transformer block with slots for its norms.
 
-Post-norm (BERT) fills the slots behind the residual sums, pre-norm (GPT-2) those at the inputs; an empty slot is Identity:
+Post-norm (BERT) fills the slots behind the residual sums, pre-norm (GPT-2) those at the inputs; empty is Identity:
 
     x ─► input_norm ─► attention ─► + x ─► LayerNorm ─► y ─► input_norm ─► feed-forward ─► + y ─► LayerNorm
          (pre)                             (post)            (pre)                               (post)

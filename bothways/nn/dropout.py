@@ -36,6 +36,6 @@ class _Dropout(torch.autograd.Function):
         return x * factor
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
         (factor,) = ctx.saved_tensors
         return gradient * factor, None

@@ -73,7 +73,7 @@ class TransformerStack(nn.Module):
         )
 
     def prepare(self, dtype: torch.dtype) -> None:
-        """Take the form for inference: joined projections in ``dtype``, in the layout this machine multiplies fastest."""
+        """Take the form for inference: joined projections in ``dtype``, laid out as this machine multiplies fastest."""
         self.compute_dtype = dtype
         for module in self.modules():
             if isinstance(module, SelfAttention):

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bothways.data import LabelledTexts, TextExample, check_labels, count_leaks, holdout_split, load_labelled
+from bothways.data import LabelKind, LabelledTexts, TextExample, check_labels, count_leaks, holdout_split, load_labelled
 from bothways.errors import DataError
 from bothways.tasks.encoded import EncodedTexts, encode
 from bothways.training.loop import Features
@@ -41,7 +41,7 @@ class Split:
         held_out: whether the evaluation part was taken from the data.
     """
 
-    kind: str
+    kind: LabelKind
     label_names: tuple[str, ...]
     train: list[TextExample]
     evaluation: list[TextExample]
@@ -94,7 +94,9 @@ def load_split(
     )
 
 
-def encode_examples(tokenizer: Any, examples: Sequence[TextExample], max_length: int, long_input: str) -> EncodedTexts:
+def encode_examples(
+    tokenizer: Any, examples: Sequence[TextExample], max_length: int | None, long_input: str
+) -> EncodedTexts:
     """Texts, or pairs of texts, as ids."""
     texts = [example.text for example in examples]
     paired = any(example.text_pair is not None for example in examples)

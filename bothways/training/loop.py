@@ -1,4 +1,4 @@
-"""The training loop: packed batches of a fixed number of examples, bfloat16 where the machine has it, the best epoch kept.
+"""The training loop: packed batches of so many examples, bfloat16 where the machine has it, the best epoch kept.
 
 Shapes: n examples, C labels.
 """
@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -101,7 +101,7 @@ class FitResult:
 
 @dataclass
 class Features:
-    """Encoded examples: ``input_ids[i]`` and ``token_type_ids[i]`` are int arrays of one length; labels (n,) or (n, C)."""
+    """Encoded examples: ``input_ids[i]`` and ``token_type_ids[i]`` have one length; labels are (n,) or (n, C)."""
 
     input_ids: Sequence[Sequence[int]]
     token_type_ids: Sequence[Sequence[int]] | None
@@ -175,7 +175,7 @@ def resolve_precision(precision: str, device: torch.device) -> str:
 
 @dataclass
 class _Run:
-    model: nn.Module
+    model: Any
     features: Features
     settings: FitSettings
     step: int = 0

@@ -15,6 +15,9 @@ class AdamW(torch.optim.AdamW):
     The fused form makes one pass over each parameter (measured: half the time of the default on a CPU).
     """
 
+    grad_scale: torch.Tensor
+    """() float32, if set: gradients are divided by it inside ``step``."""
+
     def __init__(
         self,
         params: Iterable[Any],
@@ -41,7 +44,7 @@ def parameter_groups(
         weight_decay: of matrices.
         head_factor: rate of the parameters outside the body, as a multiple of ``learning_rate``.
     """
-    body = {id(p) for p in model.base_model.parameters()}  # type: ignore[union-attr,operator]
+    body = {id(p) for p in model.base_model.parameters()}  # type: ignore[union-attr]
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:

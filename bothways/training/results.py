@@ -107,8 +107,8 @@ def notes(run: Run) -> tuple[str, ...]:
         found.append(f"{why} in epoch {len(run.result.history)} of {run.settings.epochs}; the best so far is kept.")
     if len(run.result.history) > 1:
         found.append(
-            f"Epoch {run.result.best_epoch} of {len(run.result.history)} was kept, chosen by {SELECTION[run.split.kind]} "
-            "on the evaluation texts; a choice among so few flatters the score a little."
+            f"Epoch {run.result.best_epoch} of {len(run.result.history)} was kept, chosen by "
+            f"{SELECTION[run.split.kind].replace('_', ' ')} on the evaluation texts; that flatters the score a little."
         )
     return tuple(found)
 

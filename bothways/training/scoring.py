@@ -21,7 +21,7 @@ def predictions_from(scores: np.ndarray, kind: str, id2label: Mapping[int, str])
     if kind == "regression":
         return Predictions(labels=tuple(scores[:, 0].astype(float).tolist()))
     if kind == "multi":
-        chosen = [tuple(id2label[j] for j in np.flatnonzero(row >= THRESHOLD)) for row in scores]
+        chosen = [tuple(id2label[j] for j in np.flatnonzero(row >= THRESHOLD).tolist()) for row in scores]
         return Predictions(labels=tuple(chosen), probabilities=scores.astype(np.float64))
     best = scores.argmax(axis=1).tolist()
     return Predictions(labels=tuple(id2label[j] for j in best), probabilities=scores.astype(np.float64))

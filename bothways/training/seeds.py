@@ -23,7 +23,7 @@ def set_seed(seed: int, deterministic: bool = False) -> None:
 
 
 def seed_for(seed: int, *counters: int) -> int:
-    """A 63-bit seed for one purpose. Example: ``torch.manual_seed(seed_for(42, step))`` before the dropout of a step."""
+    """A 63-bit seed for one purpose. Example: ``torch.manual_seed(seed_for(42, step))`` before a step's dropout."""
     words = np.random.SeedSequence([seed, *counters]).generate_state(2, np.uint32)
     return int(words[0]) << 31 ^ int(words[1])
 

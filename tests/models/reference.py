@@ -8,17 +8,17 @@ import transformers
 from bothways.models.auto import MODEL_CLASSES
 
 TINY = {
-    "bert": dict(
-        vocab_size=97,
-        hidden_size=24,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        intermediate_size=40,
-        max_position_embeddings=50,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-        num_labels=5,
-    ),
+    "bert": {
+        "vocab_size": 97,
+        "hidden_size": 24,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "intermediate_size": 40,
+        "max_position_embeddings": 50,
+        "hidden_dropout_prob": 0.0,
+        "attention_probs_dropout_prob": 0.0,
+        "num_labels": 5,
+    },
 }
 """For each family a configuration with sizes that differ from each other, so that no transposition hides."""
 

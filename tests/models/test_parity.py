@@ -1,4 +1,4 @@
-"""Our models against the reference library, over every public class: outputs, losses, gradients, both ways of padding."""
+"""Our models against the reference library, over every public class: outputs, losses, gradients, all masks."""
 
 from __future__ import annotations
 

@@ -26,7 +26,9 @@ def tensors(total_q: int, total_k: int, heads: int = 4, groups: int = 4, dtype=t
 
 def results(backend, q_lengths, k_lengths, dtype=torch.float32, groups: int = 4, **options):
     q, k, v = tensors(sum(q_lengths), sum(k_lengths), groups=groups, dtype=dtype)
-    out = attention(q, k, v, SeqLens.from_lengths(q_lengths), SeqLens.from_lengths(k_lengths), backend=backend, **options)
+    out = attention(
+        q, k, v, SeqLens.from_lengths(q_lengths), SeqLens.from_lengths(k_lengths), backend=backend, **options
+    )
     out.float().square().sum().backward()
     return [out.detach(), q.grad, k.grad, v.grad]
 
