@@ -103,7 +103,7 @@ class ReferenceRun:
     def __init__(
         self, files: list[Path], evaluation: Path | None, model: str, manifest: dict[str, Any], thread_count: int
     ) -> None:
-        from bothways.training.examples import load_split
+        from bothways.training.examples import label_tensor, load_split
 
         self.model = model
         self.seed = manifest["settings"]["seed"]
@@ -111,9 +111,9 @@ class ReferenceRun:
         ids = {name: i for i, name in enumerate(split.label_names)}
         self.job = Job(
             texts=[example.text for example in split.train],
-            labels=[ids[example.label] for example in split.train],
+            labels=label_tensor("single", [example.label for example in split.train], ids).tolist(),
             held_texts=[example.text for example in split.evaluation],
-            held_labels=[ids[example.label] for example in split.evaluation],
+            held_labels=label_tensor("single", [example.label for example in split.evaluation], ids).tolist(),
             label_count=len(ids),
             max_length=manifest["data"]["max_length"],
             bfloat16=manifest["training"]["precision"] == "bfloat16",

@@ -1,0 +1,353 @@
+"""The benchmarks run, on models and texts of a few bytes: options, answers, tables, files. No time is asserted."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import lzma
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks import _common, _processes, _texts, _workers, finetune, memory, predict, quality, startup
+from bothways.errors import BothwaysError, UsageError
+
+WORDS = ["good", "bad", "film", "dull", "lovely", "plot", "the", "a", "is", "was", "very", "##ly", "##s", "."]
+CPUINFO = """processor\t: 0
+model name\t: Intel(R) Xeon(R) Gold 6430 CPU @ 2.10GHz
+flags\t\t: fpu sse avx2 avx512f amx_tile amx_bf16
+
+processor\t: 1
+model name\t: Intel(R) Xeon(R) Gold 6430 CPU @ 2.10GHz
+flags\t\t: fpu sse avx2 avx512f amx_tile amx_bf16
+"""
+
+
+class InProcess:
+    """A worker in the process of the tests: the same questions and answers, without a start."""
+
+    def __init__(self, name: str, make: Any, threads: int, **arguments: Any) -> None:
+        self.name = name
+        self.made = make(**arguments)
+
+    def wait_until_ready(self) -> None: ...
+
+    def ask(self, method: str, *arguments: Any) -> Any:
+        return getattr(self.made, method)(*arguments)
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> InProcess:
+        return self
+
+    def __exit__(self, *problem: object) -> None: ...
+
+
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    torch = pytest.importorskip("torch")
+    threads = torch.get_num_threads()
+    for module in (predict, finetune, memory, quality):
+        monkeypatch.setattr(module, "Worker", InProcess)
+    monkeypatch.setattr(_workers, "PAUSE", 0)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    transformers = pytest.importorskip("transformers")
+    directory = tmp_path_factory.mktemp("encoder")
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
+    (directory / "vocab.txt").write_text("\n".join(vocabulary) + "\n")
+    transformers.BertTokenizerFast(vocab_file=str(directory / "vocab.txt")).save_pretrained(directory)
+    config = transformers.BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=512,
+    )
+    transformers.BertModel(config).save_pretrained(directory)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("data")
+    for folder in ("sst2", "text"):
+        (directory / folder).mkdir()
+    for name, count in (("train_sentences", 40), ("dev", 10)):
+        with gzip.open(directory / "sst2" / f"{name}.jsonl.gz", "wt") as out:
+            for i in range(count):
+                text = f"the {['dull', 'lovely'][i % 2]} film was{' very' * (i // 2)} {['bad', 'good'][i % 2]}"
+                out.write(json.dumps({"text": text, "label": i % 2}) + "\n")
+    paragraph = " ".join(WORDS[:11] * 3)
+    with lzma.open(directory / "text" / "wikipedia-en-valid.txt.xz", "wt") as out:
+        out.write(f"Title\nShort heading.\n{paragraph}\n{paragraph}\n\nOther\n{paragraph} films badly\n")
+    return directory
+
+
+def read(path: Path) -> dict[str, Any]:
+    result = json.loads(path.read_text())
+    assert set(result) >= {"benchmark", "created", "options", "hardware", "versions", "tables", "raw"}
+    page = path.with_suffix(".md").read_text()
+    assert all(f"## {table['title']}" in page for table in result["tables"])
+    return result
+
+
+def test_hardware_names_the_file() -> None:
+    machine = _common.hardware(CPUINFO)
+    assert machine["processor"] == "Intel(R) Xeon(R) Gold 6430 CPU @ 2.10GHz"
+    assert machine["features"] == ["avx2", "avx512f", "amx_tile", "amx_bf16"]
+    machine["cores"] = 2
+    assert _common.result_path("predict", machine, None).name == "predict-intel-xeon-gold-6430-2core.json"
+    assert _common.result_path("predict", machine, Path("x.json")) == Path("x.json")
+
+
+def test_tables_and_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    table = _common.Table(title="T", columns=("a|b", "c"), rows=(("[x]", "1"),), notes=("n",))
+    assert _common.markdown_table(table).splitlines()[2:] == [
+        r"| a\|b | c |",
+        "| :--- | ---: |",
+        "| [x] | 1 |",
+        "",
+        "n",
+    ]
+    _common.print_table(table)
+    assert "[x]" in capsys.readouterr().out
+    assert _common.spread([3000.0, 1000.0, 2000.0]) == "2,000 (1,000 to 3,000)"
+    assert _common.spread([0.25], 1) == "0.2"
+    # the machine was twice as slow in the second repetition, for both
+    assert _common.median_ratio([1.0, 2.0, 1.0], [3.0, 6.0, 3.0]) == 3.0
+
+
+def test_missing_data_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="Pass --data DIR or set BOTHWAYS_DATA"):
+        _common.data_file(None, "sst2", "dev.jsonl.gz")
+    with pytest.raises(UsageError, match=r"no sst2/dev\.jsonl\.gz in"):
+        _common.data_file(tmp_path, "sst2", "dev.jsonl.gz")
+
+
+@pytest.mark.parametrize(
+    ("main", "arguments"),
+    [
+        (predict.parse, ["--repeats", "0"]),
+        (predict.parse, ["--systems", "bothways,other"]),
+        (predict.parse, ["--texts", ""]),
+        (finetune.parse, ["--steps", "many"]),
+        (memory.parse, ["--lines", "-5"]),
+        (quality.parse, ["--sets", "imdb"]),
+        (startup.main, ["--repeats", "0"]),
+    ],
+)
+def test_wrong_options_end_with_code_2(main: Any, arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+
+
+def test_a_worker_answers_and_explains_its_failures() -> None:
+    with _workers.Worker("store", dict, 3, a=1) as worker:
+        assert worker.ask("get", "a") == 1
+        with pytest.raises(BothwaysError, match=r"(?s)store failed in 'pop'.*KeyError: 'b'"):
+            worker.ask("pop", "b")
+        assert worker.ask("get", "a") == 1
+    with _workers.Worker("threads", os.getenv, 3, key="OMP_NUM_THREADS") as worker:
+        assert worker.ask("strip") == "3"
+    with (
+        _workers.Worker("broken", int, 1, base=2) as worker,
+        pytest.raises(BothwaysError, match="broken failed in 'start'"),
+    ):
+        worker.wait_until_ready()
+
+
+def test_workers_take_turns_and_each_goes_first_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_workers, "PAUSE", 0)
+    asked: list[str] = []
+
+    def ask(worker: Any) -> int:
+        asked.append(worker.name)
+        return len(asked)
+
+    workers: Any = [InProcess(name, dict, 1) for name in "abc"]
+    answers = _workers.interleaved(workers, 3, ask)
+    assert "".join(asked) == "abcbcacab"
+    assert answers == {"a": [1, 6, 8], "b": [2, 4, 9], "c": [3, 5, 7]}
+
+
+def test_passages_are_distinct_and_reproducible(data: Path, encoder: Path) -> None:
+    tokenizer = _texts.load_tokenizer(encoder)
+    passages = _texts.mixed_passages(data, 12, tokenizer)
+    assert len(set(passages)) == len(passages) == 12
+    assert passages == _texts.mixed_passages(data, 12, tokenizer)
+    assert passages != _texts.mixed_passages(data, 12, tokenizer, seed=1)
+    assert all(_texts.SHORTEST <= n <= _texts.LONGEST for n in _texts.count_tokens(passages, tokenizer))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    words=st.lists(
+        st.sampled_from(["good", "films", "filmsly", "badly", "is", "unknown", "."]), min_size=4, max_size=30
+    ),
+    wanted=st.integers(6, 40),
+)
+def test_a_cut_keeps_whole_words(encoder: Path, words: list[str], wanted: int) -> None:
+    tokenizer = _texts.load_tokenizer(encoder)
+    cut = _texts._cut(" ".join(words), wanted, tokenizer)
+    kept = cut.split()
+    assert kept == words[: len(kept)]
+    assert len(tokenizer.encode(cut)) <= wanted
+    if kept != words:  # nothing more would have fitted
+        assert len(tokenizer.encode(" ".join(words[: len(kept) + 1]))) > wanted
+
+
+def test_prediction(in_process: None, data: Path, encoder: Path, tmp_path: Path) -> None:
+    if _common.is_installed("onnxruntime"):
+        pytest.importorskip("onnx")
+    names = [
+        "bothways",
+        "transformers-default",
+        "transformers-batched",
+        "transformers-sorted",
+        "onnxruntime",
+        "openvino",
+    ]
+    out = predict.main(
+        [
+            *("--data", str(data), "--model", str(encoder), "--threads", "1", "--repeats", "2", "--bf16", "no"),
+            *(
+                "--short",
+                "6",
+                "--mixed",
+                "5",
+                "--agreement",
+                "8",
+                "--head-texts",
+                "20",
+                "--out",
+                str(tmp_path / "p.json"),
+            ),
+            *("--systems", ",".join([*names, "bothways-bf16"])),
+        ]
+    )
+    result = read(out)
+    ran = set(names) - set(result["left_out"])
+    assert {"bothways", "transformers-sorted"} <= ran
+    assert "no bfloat16" in result["left_out"]["bothways-bf16"]
+    assert result["texts"]["short"]["count"] == 6 and result["texts"]["mixed"]["count"] == 5
+    for kind in ("short", "mixed"):
+        assert {name: len(times) for name, times in result["raw"]["seconds"][kind].items()} == dict.fromkeys(ran, 2)
+    for name in ran:
+        answers = result["raw"]["answers"][name]
+        assert answers["max_difference_short"] < 1e-5 and answers["max_difference_mixed"] < 1e-5
+        assert answers["agreement_short"] == 1.0
+    assert result["raw"]["answers"]["bothways"]["agreement_agreement"] == 1.0
+    assert [table["title"] for table in result["tables"]] == [
+        "Prediction, short texts",
+        "Prediction, mixed texts",
+        "Targets",
+    ]
+    assert all(len(row) == len(table["columns"]) for table in result["tables"] for row in table["rows"])
+
+
+def test_the_head_leaves_sentences_to_ask(in_process: None, data: Path, encoder: Path) -> None:
+    with pytest.raises(UsageError, match="--head-texts is 1,500, but there are only 40 sentences"):
+        predict.main(["--data", str(data), "--model", str(encoder)])
+
+
+@pytest.mark.skipif(not _common.is_installed("transformers", "accelerate"), reason="needs the reference Trainer")
+def test_finetuning_speed(in_process: None, data: Path, encoder: Path, tmp_path: Path) -> None:
+    out = finetune.main(
+        [
+            *("--data", str(data), "--model", str(encoder), "--threads", "1", "--repeats", "2", "--bf16", "no"),
+            *("--steps", "1", "--warm-up", "1", "--epochs", "2", "--out", str(tmp_path / "f.json")),
+        ]
+    )
+    steps = read(out)["raw"]["steps"]
+    assert set(steps) == {"bothways", "trainer", "trainer-grouped"}
+    # the second batch of the first epoch, in the same order: the 8 sentences that are left of 40
+    assert [one["tokens"] for one in steps["bothways"]] == [one["tokens"] for one in steps["trainer"]]
+    assert all(len(one["step_seconds"]) == 1 for own in steps.values() for one in own)
+
+
+@pytest.mark.skipif(not _common.is_installed("transformers", "accelerate"), reason="needs the reference Trainer")
+def test_finetuning_accuracy(in_process: None, data: Path, encoder: Path, tmp_path: Path) -> None:
+    out = finetune.main(
+        [
+            *("--data", str(data), "--model", str(encoder), "--threads", "1", "--bf16", "no", "--accuracy"),
+            *("--seeds", "2", "--epochs", "2", "--out", str(tmp_path / "a.json")),
+        ]
+    )
+    runs = read(out)["raw"]["runs"]
+    assert set(runs) == {"bothways", "trainer"}
+    assert all(len(run["accuracy"]) == 2 for own in runs.values() for run in own)
+    assert finetune.mean_and_deviation([0.5, 0.7]) == "0.6000 ± 0.1414"
+
+
+def test_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def measured(command: list[str], threads: int) -> _processes.Cost:
+        count = len(Path(command[-1]).read_text().splitlines())
+        return _processes.Cost(seconds=2.0, peak_megabytes=500.0 + 10 * count)
+
+    monkeypatch.setattr(memory, "run_measured", measured)
+    arguments = ["--lines", "300", "100", "--model", str(tmp_path), "--as-is", "--route", "pipeline"]
+    table = read(memory.main([*arguments, "--out", str(tmp_path / "m.json")]))["tables"][0]
+    assert table["rows"] == [["100", "1,500", "0", "50", "2", "–"], ["300", "3,500", "2,000", "150", "2", "no"]]
+
+
+def test_processes_are_measured_and_failures_explained(tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    program = "import os; print(os.environ['OMP_NUM_THREADS'])"
+    cost = _processes.run_measured([sys.executable, "-c", program], 3, said)
+    assert said.read_text() == "3\n" and cost.seconds > 0 and cost.peak_megabytes > 1
+    with pytest.raises(BothwaysError, match=r"(?s)code 7.*wrong"):
+        _processes.run_measured([sys.executable, "-c", "import sys; print('wrong', file=sys.stderr); sys.exit(7)"], 1)
+
+
+def test_startup(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    json_import = startup.TIMED_IMPORT.format(module="json")
+    commands = {startup.EMPTY: [sys.executable, "-c", "pass"], startup.IMPORT: [sys.executable, "-c", json_import]}
+    monkeypatch.setattr(startup, "commands", lambda: commands)
+    result = read(startup.main(["--repeats", "1", "--out", str(tmp_path / "s.json")]))
+    assert [row[0] for row in result["tables"][0]["rows"]] == [startup.EMPTY, startup.IMPORT]
+    assert result["raw"]["runs"][startup.IMPORT][0]["with_torch"] is False
+    with pytest.raises(BothwaysError, match="ended with code 3"):
+        startup.run([sys.executable, "-c", "raise SystemExit(3)"])
+
+
+def test_the_startup_commands_are_those_of_users() -> None:
+    commands = startup.commands()
+    assert commands[startup.HELP][-1] == "--help"
+    assert "import bothways" in commands[startup.IMPORT][-1]
+
+
+@pytest.mark.skipif(not _common.is_installed("transformers", "accelerate"), reason="needs the reference Trainer")
+def test_quality(in_process: None, monkeypatch: pytest.MonkeyPatch, data: Path, encoder: Path, tmp_path: Path) -> None:
+    from bothways import cli
+
+    def in_this_process(command: list[str], threads: int) -> _processes.Cost:
+        assert cli.run(command[command.index("train") :]) == 0
+        return _processes.Cost(seconds=9.0, peak_megabytes=700.0)
+
+    monkeypatch.setattr(quality, "run_measured", in_this_process)
+    out = quality.main(
+        [
+            *("--data", str(data), "--model", str(encoder), "--threads", "1", "--sets", "sst2", "--epochs", "1"),
+            *("--reference", "--out", str(tmp_path / "q.json")),
+        ]
+    )
+    result = read(out)
+    majority, baseline, ours, reference = result["tables"][0]["rows"]
+    assert majority[1] == "0.5000"
+    assert ours[0].startswith("sst2: bothways") and ours[4:6] == ["9", "700"]
+    measured = result["raw"]["sst2"]["manifest"]["metrics"]["accuracy"]
+    assert ours[1] == f"{measured:.4f}" and ours[6] == f"0.875: {'yes' if measured >= 0.875 else 'no'}"
+    assert reference[0] == "sst2: transformers Trainer, fp32" and len(reference) == len(baseline) == 7
