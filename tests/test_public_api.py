@@ -1,0 +1,86 @@
+"""The public names and their signatures, compared with ``public_api.json``: no change of the contract is silent.
+
+After an intended change run ``python tests/test_public_api.py``, which writes the file anew, and tell CHANGELOG.md.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+SNAPSHOT = Path(__file__).with_name("public_api.json")
+METHODS = ("__call__", "forward", "from_pretrained", "save_pretrained")
+
+
+def describe() -> dict[str, Any]:
+    """Public name → its signature; for a class also those of its public methods that are its own or of the contract."""
+    import bothways
+
+    return {name: _described(getattr(bothways, name)) for name in bothways.__all__ if name != "__version__"}
+
+
+def _described(thing: Any) -> Any:
+    if not inspect.isclass(thing):
+        return _signature(thing)
+    methods = {}
+    ours = [cls.__name__ for cls in thing.__mro__[1:] if cls.__module__.partition(".")[0] == "bothways"]
+    for name in dir(thing):
+        value = inspect.getattr_static(thing, name)
+        owner = next(cls for cls in thing.__mro__ if name in vars(cls))
+        is_ours = owner.__module__.partition(".")[0] == "bothways"
+        if is_ours and callable(getattr(thing, name)) and (not name.startswith("_") or name in METHODS):
+            kind = {classmethod: "classmethod ", staticmethod: "static "}.get(type(value), "")
+            methods[name] = kind + _signature(getattr(thing, name))
+    return {"class": _signature(thing), "bases": ours, "methods": methods}
+
+
+def _signature(thing: Any) -> str:
+    """Parameters and defaults. Annotations are left out: they may become more exact without breaking anybody."""
+    try:
+        signature = inspect.signature(thing)
+    except ValueError:
+        return "(…)"
+    parameters = [p.replace(annotation=p.empty, default=_default(p)) for p in signature.parameters.values()]
+    return str(signature.replace(parameters=parameters, return_annotation=inspect.Signature.empty))
+
+
+def _default(parameter: inspect.Parameter) -> Any:
+    """The default; a function is named instead of shown with its address."""
+
+    class Shown:
+        def __repr__(self) -> str:
+            return "<function>"
+
+    return Shown() if inspect.isfunction(parameter.default) else parameter.default
+
+
+def test_every_public_name_leads_somewhere():
+    import bothways
+
+    assert len(bothways.__all__) == len(set(bothways.__all__))
+    for name in bothways.__all__:
+        assert getattr(bothways, name) is not None
+    assert set(dir(bothways)) == set(bothways.__all__)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    import bothways
+
+    assert not hasattr(bothways, "TFBertModel")
+
+
+def test_the_public_names_and_signatures_are_those_of_the_snapshot():
+    recorded = json.loads(SNAPSHOT.read_text(encoding="utf-8"))
+    found = describe()
+    advice = "If this is intended: python tests/test_public_api.py, and an entry in CHANGELOG.md."
+    assert sorted(found) == sorted(recorded), advice
+    for name in recorded:
+        assert found[name] == recorded[name], f"{name} changed. {advice}"
+
+
+if __name__ == "__main__":
+    SNAPSHOT.write_text(json.dumps(describe(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(f"{SNAPSHOT} written with Python {sys.version.partition(' ')[0]}")
