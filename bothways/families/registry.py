@@ -67,6 +67,6 @@ def family_of(model_type: Any) -> Family:
     Raises:
         ConfigError: unknown architecture; the message names the known ones.
     """
-    if model_type not in FAMILIES:
+    if not isinstance(model_type, str) or model_type not in FAMILIES:
         raise unknown_model_type(model_type, sorted(FAMILIES))
     return FAMILIES[model_type]
