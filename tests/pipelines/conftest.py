@@ -9,7 +9,8 @@ import torch
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-WORDS = ["the", "a", "cat", "dog", "sat", "ran", "on", "under", "mat", "tree", "big", "small", "red", "blue", "and", "saw", "it", "was", "good", "bad", "very", "not", "film", "bank"]
+WORDS = ["the", "a", "cat", "dog", "sat", "ran", "on", "under", "mat", "tree", "big", "small", "red", "blue", "and"]
+WORDS += ["saw", "it", "was", "good", "bad", "very", "not", "film", "bank"]
 PIECES = ["##s", "##ed", "##ing", "##ly", "##er"]
 VOCAB = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, *PIECES, ".", ",", "!", "'"]
 

@@ -115,16 +115,25 @@ def test_new_weights_are_used():
     np.testing.assert_allclose(runner.sequence_logits(ids), before, atol=1e-6)
 
 
-def test_training_after_prediction_over_the_same_lengths():
+@pytest.mark.parametrize("lengths", [(3, 11, 12, 3, 7), (200, 201, 203, 3, 7)], ids=["short", "long"])
+def test_training_after_prediction_over_the_same_lengths(lengths):
     """Plans that the attention cached while predicting must not stop gradients."""
-    _, model = tiny_pair("bert", "sequence-classification")
-    ids = [[5] * n for n in (3, 11, 12, 3, 7)]
+    _, model = tiny_pair("bert", "sequence-classification", max_position_embeddings=256)
+    ids = sorted(([5] * (n - 1) + [6 + i] for i, n in enumerate(lengths)), key=len)
     PackedRunner(model).sequence_logits(ids)
     model.train()
-    width = max(map(len, ids))
-    padded = torch.tensor([row + [0] * (width - len(row)) for row in sorted(ids, key=len)])
+    padded = torch.tensor([row + [0] * (max(lengths) - len(row)) for row in ids])
     model(padded, attention_mask=(padded != 0).long(), labels=torch.zeros(5, dtype=torch.long)).loss.backward()
     assert all(p.grad is None or not p.grad.isnan().any() for p in model.parameters())
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_a_slower_numeric_form_is_said(classifier, monkeypatch, caplog, fast):
+    monkeypatch.setattr("bothways.pipelines.runner.has_fast_bfloat16", lambda: fast)
+    PackedRunner(classifier)
+    assert not caplog.records
+    PackedRunner(classifier, dtype="bfloat16")
+    assert ("no unit for torch.bfloat16: it computes slower" in caplog.text) is not fast
 
 
 def test_threads_share_a_runner(classifier):
