@@ -142,8 +142,8 @@ class PackedRunner:
         device = self.model.device
         lengths = [len(ids) for ids in rows.ids]
         most = self.max_tokens or MAX_TOKENS.get(device.type, MAX_TOKENS["cpu"])
-        # no_grad and not inference_mode: attention caches tensors of its plans, and those made in inference mode may not
-        # be saved for a backward pass, if training then meets the same lengths
+        # no_grad and not inference_mode: attention caches tensors of its plans, and those made in inference mode
+        # could not be saved for a backward pass when training meets the same lengths
         with torch.no_grad():
             for members in batches_by_tokens(lengths, most):
                 types = None if rows.types is None else [rows.types[i] for i in members]
