@@ -9,7 +9,6 @@ import importlib.util
 import os
 import platform
 import re
-import shlex
 import statistics
 import sys
 from collections.abc import Sequence
@@ -35,6 +34,7 @@ LIBRARIES = (
     "onnxruntime",
     "openvino",
 )
+BF16_HELP = "measure bfloat16 too; auto: where the CPU has units for it (without them OpenVINO ignores the wish)"
 CPU_FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16", "amx_int8")
 
 
@@ -198,7 +198,7 @@ def markdown_page(result: dict[str, Any], tables: Sequence[Table]) -> str:
     """The tables under the machine, the versions and the options that they hold for."""
     machine = result["hardware"]
     features = ", ".join(machine["features"]) or "no known vector units"
-    options = shlex.join(f"{name}={value}" for name, value in result["options"].items() if value is not None)
+    options = ", ".join(f"{name} {_shown(value)}" for name, value in result["options"].items() if value is not None)
     about = [
         f"# {result['benchmark']}",
         "",
@@ -234,6 +234,10 @@ def fail(problem: Exception) -> None:
 
 def _markdown_row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _shown(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _plain(value: Any) -> Any:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks._common import (
+    BF16_HELP,
     Table,
     add_common_options,
     at_least,
@@ -76,7 +77,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--epochs", type=at_least(1), help="of a whole run; by default those of the library")
     parser.add_argument("--texts", type=at_least(8), help="only the first of the training sentences")
     parser.add_argument("--model", default="minilm-l6", help="encoder: a name or a directory with vocab.txt")
-    parser.add_argument("--bf16", choices=("auto", "yes", "no"), default="auto", help="measure bfloat16 as well")
+    parser.add_argument("--bf16", choices=("auto", "yes", "no"), default="auto", help=BF16_HELP)
     return parser.parse_args(arguments)
 
 

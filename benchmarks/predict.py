@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks._common import (
+    BF16_HELP,
     Table,
     add_common_options,
     at_least,
@@ -54,7 +55,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--agreement", type=at_least(0), default=5000, help="sentences for the agreement of answers")
     parser.add_argument("--head-texts", type=at_least(4), default=1500, help="sentences that the head is fitted on")
     parser.add_argument("--model", default="minilm-l6", help="encoder: a name or a directory with vocab.txt")
-    parser.add_argument("--bf16", choices=("auto", "yes", "no"), default="auto", help="measure bfloat16 as well")
+    parser.add_argument("--bf16", choices=("auto", "yes", "no"), default="auto", help=BF16_HELP)
     args = parser.parse_args(arguments)
     args.texts = _choice("--texts", args.texts, KINDS)
     args.systems = _choice("--systems", args.systems, names)
@@ -69,7 +70,7 @@ def measure(args: argparse.Namespace, folder: Path) -> Path:
     with Worker("preparation", Maker, args.threads) as maker:
         bfloat16 = args.bf16 == "yes" or (args.bf16 == "auto" and maker.ask("has_fast_bfloat16"))
         specs, left_out = choose(args.systems, bfloat16)
-        files = prepare(maker, args, folder, all_sentences, labels, specs)
+        files, head = prepare(maker, args, folder, all_sentences, labels, specs)
     tokenizer = load_tokenizer(files.directory)
     asked = all_sentences[: -args.head_texts]
     texts = {"short": asked[: args.short], AGREEMENT: asked[: args.agreement]}
@@ -91,7 +92,7 @@ def measure(args: argparse.Namespace, folder: Path) -> Path:
     tables = [speed_table(kind, specs, seconds[kind], about[kind], answers, left_out) for kind in args.texts]
     tables.append(targets_table(seconds, answers, len(texts[AGREEMENT])))
     raw = {"seconds": seconds, "answers": answers}
-    return write_result("predict", args, tables, raw, texts=about, left_out=left_out)
+    return write_result("predict", args, tables, raw, texts=about, head=head, left_out=left_out)
 
 
 def choose(names: Sequence[str], bfloat16: bool) -> tuple[list[Spec], dict[str, str]]:
@@ -111,16 +112,16 @@ def choose(names: Sequence[str], bfloat16: bool) -> tuple[list[Spec], dict[str, 
 
 def prepare(
     maker: Worker, args: argparse.Namespace, folder: Path, texts: list[str], labels: list[int], specs: Sequence[Spec]
-) -> Files:
-    """Write the classifier that all systems read. Its head is fitted on sentences that are not asked later."""
+) -> tuple[Files, dict[str, float]]:
+    """Write the classifier that all systems read, and tell about its head: fitted on sentences that are not asked."""
     from bothways.resolver import resolve_model
 
     files = Files(directory=folder / "classifier", onnx=folder / "classifier.onnx", encoder=resolve_model(args.model))
     maker.ask("classifier", files.encoder, files.directory, 0)
-    maker.ask("fit_head", files.directory, texts[-args.head_texts :], labels[-args.head_texts :])
+    accuracy = maker.ask("fit_head", files.directory, texts[-args.head_texts :], labels[-args.head_texts :])
     if any("onnx" in spec.needs for spec in specs):
         maker.ask("onnx", files.directory, files.onnx)
-    return files
+    return files, {"texts": args.head_texts, "accuracy_on_them": accuracy}
 
 
 def time_in_turns(workers: Sequence[Worker], kind: str, repeats: int) -> dict[str, list[float]]:
