@@ -52,12 +52,8 @@ def run(arguments: list[str] | None = None) -> int:
         code = app(args=arguments, standalone_mode=False)
     except BothwaysError as problem:
         return _say(str(problem), problem.exit_code)
-    except (KeyboardInterrupt, typer.Abort) as stop:
-        return _say(str(stop) or "Stopped. Nothing was written.", INTERRUPTED, label="")
-    except BrokenPipeError:
-        # whoever read the output has gone: no message, and no second error when Python flushes at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED  # typer itself may turn the interrupt into this code
     except OSError as problem:
         return _say(_os_sentence(problem), FAILED)
     except MemoryError:
@@ -69,6 +65,8 @@ def run(arguments: list[str] | None = None) -> int:
             raise
         text = f"{type(problem).__name__}: {problem}"
         return _say(f"unexpected problem: {text}. Set BOTHWAYS_DEBUG=1 to see where, and please report it.", FAILED)
+    if code == INTERRUPTED:
+        return _say("Stopped. No file was written.", INTERRUPTED, label="")
     return code if isinstance(code, int) else 0
 
 

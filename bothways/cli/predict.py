@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -78,8 +79,12 @@ def _line(row: int, result: Any, above_half: bool) -> dict[str, Any]:
 def _writing(output: Path | None) -> Iterator[TextIO]:
     """Standard output, or a file that is whole or not there."""
     if output is None:
-        yield sys.stdout
-        sys.stdout.flush()
+        try:
+            yield sys.stdout
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # whoever read the output has gone: that is no error, and nothing may be flushed at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
     from bothways.files import replacing
 

@@ -38,7 +38,9 @@ def check_output(directory: Path) -> None:
 def publishing(directory: Path) -> Iterator[Path]:
     """Yield a new directory beside ``directory``; on success it takes that place, on failure it is removed."""
     directory.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}.", suffix=".tmp"))
+    _sweep(directory)
+    prefix = f".{directory.name}.{os.getpid()}."
+    temporary = Path(tempfile.mkdtemp(dir=directory.parent, prefix=prefix, suffix=".tmp"))
     os.chmod(temporary, 0o777 & ~umask())
     try:
         yield temporary
@@ -67,6 +69,26 @@ def _take_place(temporary: Path, directory: Path) -> None:
         if old is not None:
             shutil.rmtree(old, ignore_errors=True)
     flush_to_disk(directory.parent)
+
+
+def _sweep(directory: Path) -> None:
+    """Remove what killed runs left beside the directory: their process number is in the name, and nobody has it now."""
+    for left in directory.parent.glob(f".{directory.name}.*.tmp"):
+        number = left.name.removeprefix(f".{directory.name}.").partition(".")[0]
+        if number.isdigit() and not _is_running(int(number)):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _is_running(process: int) -> bool:
+    if os.name == "nt":
+        return True  # asking would end it there
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _existing_parent(directory: Path) -> Path:

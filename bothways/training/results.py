@@ -103,8 +103,10 @@ def notes(run: Run) -> tuple[str, ...]:
             "read their beginning, predictions read all of them in windows."
         )
     if run.result.stopped:
-        why = "The time was up" if run.result.stopped == "time" else "Training was interrupted"
-        found.append(f"{why} in epoch {len(run.result.history)} of {run.settings.epochs}; the best so far is kept.")
+        by_time = run.result.stopped == "time"  # then the epoch was cut short and still evaluated
+        epoch = len(run.result.history) + (0 if by_time else 1)
+        why = "The time was up" if by_time else "Training was interrupted"
+        found.append(f"{why} in epoch {epoch} of {run.settings.epochs}; the best so far is kept.")
     if len(run.result.history) > 1:
         found.append(
             f"Epoch {run.result.best_epoch} of {len(run.result.history)} was kept, chosen by "

@@ -1,0 +1,6 @@
+"""``python -m bothways``: the command line."""
+
+from bothways.cli import main
+
+if __name__ == "__main__":
+    main()
