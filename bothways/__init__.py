@@ -11,6 +11,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _BERT = (
+    "BertPreTrainedModel",
     "BertModel",
     "BertForPreTraining",
     "BertForMaskedLM",
@@ -50,6 +51,10 @@ _WHERE: dict[str, str] = {
     "set_seed": "bothways.training.seeds",
     "train": "bothways.training",
     "pipeline": "bothways.pipelines",
+    "Pipeline": "bothways.pipelines.base",
+    "TextClassificationPipeline": "bothways.pipelines.text_classification",
+    "FillMaskPipeline": "bothways.pipelines.fill_mask",
+    "FeatureExtractionPipeline": "bothways.pipelines.feature_extraction",
     "PipelineException": "bothways.errors",
     "PreTrainedModel": "bothways.models.base",
     "PretrainedConfig": "bothways.checkpoints.config",

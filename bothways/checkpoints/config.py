@@ -6,6 +6,7 @@ A family declares only its own fields, with defaults, as annotated class attribu
 from __future__ import annotations
 
 import copy
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -128,6 +129,15 @@ class PretrainedConfig:
             del values["id2label"], values["label2id"]
         silent = {key for key, default in COMMON_DEFAULTS.items() if values[key] == default}
         write_json(directory / CONFIG_NAME, {k: v for k, v in sorted(values.items()) if k not in silent})
+
+    def to_json_string(self) -> str:
+        """The same as ``to_dict``, as JSON text."""
+        return json.dumps(self.to_dict(), indent=2, sort_keys=True) + "\n"
+
+    @classmethod
+    def from_json_file(cls, json_file: str | os.PathLike[str]) -> PretrainedConfig:
+        """Read a configuration file by its path."""
+        return cls.from_dict(read_json(json_file, error=ConfigError))
 
     @classmethod
     def from_dict(cls, values: dict[str, Any], **overrides: Any) -> PretrainedConfig:

@@ -34,6 +34,7 @@ def predict_command(
 ) -> None:
     """Answer texts with a trained model: one JSON object a line, in the order of the texts."""
     from bothways.data import iter_texts
+    from bothways.progress import progress_bar
 
     texts = iter_texts(file, text_column=text_column, format=file_format, encoding=encoding)
     pipe = load_classifier(model, precision)
@@ -41,11 +42,13 @@ def predict_command(
     asked = {"top_k": None} if several or top_k == 0 else {} if top_k is None else {"top_k": top_k}
     inputs = (t.text if t.text_pair is None else {"text": t.text, "text_pair": t.text_pair} for t in texts)
     count = windowed = truncated = 0
-    with _writing(output) as out:
+    watched = sys.stderr.isatty() and not (output is None and sys.stdout.isatty())
+    with _writing(output) as out, progress_bar("Predicting", None, show=watched) as advance:
         for row, result in enumerate(pipe(inputs, details=True, long_input=long_input, **asked), start=1):
             line = _line(row, result, several and top_k is None)
             count, windowed, truncated = count + 1, windowed + (line["n_windows"] > 1), truncated + line["truncated"]
             out.write(json.dumps(line, ensure_ascii=False) + "\n")
+            advance()
     if windowed or truncated:
         what = f"{windowed:,} of {count:,} inputs were windowed" if windowed else ""
         cut = f"{truncated:,} of {count:,} inputs were truncated" if truncated else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +89,7 @@ class PreTrainedModel(nn.Module):
             output_loading_info: return (model, dict of missing, unexpected and mismatched names).
             state_dict: weights to use in place of the directory's.
             device_map: a device to move the model to.
-            **kwargs: replace fields of the configuration (``num_labels=3``).
+            **kwargs: replace fields of the configuration (``num_labels=3``), or go to the class's own constructor.
 
         Raises:
             ModelNotFoundError, ConfigError, CheckpointError: with what was tried or found.
@@ -97,6 +98,8 @@ class PreTrainedModel(nn.Module):
 
         for name in IGNORED_OPTIONS:
             kwargs.pop(name, None)
+        accepted = inspect.signature(cls.__init__).parameters
+        arguments = {name: kwargs.pop(name) for name in list(kwargs) if name in accepted}
         directory = resolve_model(
             pretrained_model_name_or_path,
             revision=revision,
@@ -107,7 +110,7 @@ class PreTrainedModel(nn.Module):
         config = cls._config_for(directory, config, kwargs)
         config.name_or_path = str(pretrained_model_name_or_path)
         with torch.device("meta"):
-            model = cls(config)
+            model = cls(config, **arguments)
         dtype = torch_dtype if dtype is None else dtype
         if state_dict is not None:
             loading.fill(model, dict(state_dict), loading.parse_dtype(dtype, state_dict))
@@ -163,6 +166,8 @@ class PreTrainedModel(nn.Module):
             for module in self.modules():
                 loading.initialise(module, self.config.initializer_range)
         self.tie_weights()
+
+    init_weights = post_init  # the older name
 
     def tie_weights(self) -> None:
         """Let the vocabulary projection be the matrix of the word embeddings."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bothways.families.bert import BERT, BertConfig
+from bothways.models.base import PreTrainedModel
 from bothways.models.task_models import (
     EncoderModel,
     MaskedLMModel,
@@ -13,6 +14,12 @@ from bothways.models.task_models import (
     SequenceClassificationModel,
     TokenClassificationModel,
 )
+
+
+class BertPreTrainedModel(PreTrainedModel):
+    """Base of models that people build around ``BertModel`` themselves; call ``post_init()`` last in ``__init__``."""
+
+    family = BERT
 
 
 class BertModel(EncoderModel):

@@ -12,7 +12,7 @@ import sys
 import pytest
 import transformers
 
-from tests.cli.conftest import json_lines, sentences
+from tests.conftest import json_lines, sentences
 
 
 def test_train_leaves_an_ordinary_directory(trained):
@@ -179,5 +179,3 @@ def test_a_reader_that_goes_away_is_no_error(trained, tmp_path):
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 0
-
-

@@ -241,3 +241,25 @@ def test_inputs_that_cannot_be(tmp_path):
         ours()
     with pytest.raises(InputError, match="BertModel needs a BertConfig, got str"):
         BertModel("bert-base-uncased")
+
+
+def test_models_that_people_build_around_the_body(tmp_path, caplog):
+    class WithMeanPooling(bothways.BertPreTrainedModel):
+        def __init__(self, config, width: int = 7):
+            super().__init__(config)
+            self.bert = BertModel(config, add_pooling_layer=False)
+            self.scorer = torch.nn.Linear(config.hidden_size, width)
+            self.post_init()
+
+        def forward(self, **inputs):
+            return self.scorer(self.bert(**inputs).last_hidden_state.mean(1))
+
+    _, body = tiny_pair("bert", "base")
+    body.save_pretrained(tmp_path)
+    with caplog.at_level(logging.WARNING, "bothways"):
+        model = WithMeanPooling.from_pretrained(tmp_path, width=3)
+    assert model(**tiny_inputs(mask="none")).shape == (5, 3)
+    assert torch.equal(model.bert.embeddings.word_embeddings.weight, body.embeddings.word_embeddings.weight)
+    assert "scorer.weight, scorer.bias" in caplog.text
+    without = BertModel.from_pretrained(tmp_path, add_pooling_layer=False)
+    assert "pooler_output" not in without(**tiny_inputs())

@@ -7,9 +7,6 @@ import random
 from pathlib import Path
 
 import pytest
-import torch
-
-from bothways import BertConfig, BertModel, BertTokenizerFast
 
 WORDS = "good bad fine awful film book play the a was it very not really story plot actor and but".split()  # noqa: SIM905
 
@@ -17,6 +14,10 @@ WORDS = "good bad fine awful film book play the a was it very not really story p
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory) -> Path:
     """A body without a head, with a tokeniser, as a checkpoint from elsewhere would come."""
+    import torch
+
+    from bothways import BertConfig, BertModel, BertTokenizerFast
+
     directory = tmp_path_factory.mktemp("tiny") / "tiny-bert"
     directory.mkdir()
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, *(f"##{w}" for w in "sedy"), *"bcdefghijk"]

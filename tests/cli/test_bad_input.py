@@ -1,0 +1,131 @@
+"""What goes wrong for users: a sentence with the numbers, exit code 1 or 2, nothing half-written."""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import json
+import os
+
+import pytest
+
+from tests.conftest import json_lines, sentences
+
+ROWS = sentences(30)
+
+
+def csv_of(rows) -> str:
+    return "text,label\n" + "".join(f"{text},{label}\n" for text, label in rows)
+
+
+BAD_FILES = {
+    # name: (content, options, exit code, what the message says)
+    "empty.csv": (b"", [], 1, "empty"),
+    "header.csv": (b"text,label\n", [], 1, "header"),
+    "column.csv": (csv_of(ROWS).encode(), ["--text-column", "txt"], 2, "Columns: text, label"),
+    "one_class.csv": (csv_of([(text, "pos") for text, _ in ROWS]).encode(), [], 1, "'pos'"),
+    "latin1.csv": (csv_of(ROWS).encode() + "caf\xe9,pos\n".encode("latin-1"), [], 1, "UTF-8"),
+    "ragged.csv": (csv_of(ROWS).encode() + b"one,two,three\n", [], 1, "line 32"),
+    "nan.jsonl": (
+        b"".join(json.dumps({"text": t, "score": i / 7}).encode() + b"\n" for i, (t, _) in enumerate(ROWS))
+        + b'{"text": "x", "score": NaN}\n',
+        [],
+        1,
+        "line 31",
+    ),
+    "broken.jsonl": (b'{"text": "a", "label": "b"}\n{"text": \n', [], 1, "line 2"),
+    "cut.csv.gz": (gzip.compress(csv_of(ROWS * 50).encode())[:-40], [], 1, "gz"),
+    "two.csv": (b"alpha,beta\n1,2\n3,4\n", [], 2, "alpha, beta"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_bad_files(name, tiny_model, command, tmp_path):
+    content, options, exit_code, message = BAD_FILES[name]
+    path = tmp_path / name
+    path.write_bytes(content)
+    code, out, err = command("train", path, "-o", tmp_path / "out", "--model", tiny_model, *options)
+    assert code == exit_code, err
+    assert message in err and err.startswith("error: ")
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+def test_wrong_use(tiny_model, reviews, command, tmp_path):
+    def refused(*words, message: str) -> None:
+        code, _, err = command(*words)
+        assert code == 2 and message in err, err
+
+    out = ["-o", tmp_path / "out"]
+    refused("train", tmp_path / "reviewz.csv", *out, message="reviewz.csv")
+    refused("train", tmp_path, *out, message="directory")
+    refused("train", reviews, "-o", reviews, message="is a file; give a directory")
+    refused("train", reviews, "-o", tiny_model, message="is not empty")
+    refused("train", reviews, *out, "--epochs", 0, message="epochs is 0, expected a whole number from 1")
+    refused("train", reviews, *out, "--task", "ner2", message="unknown task 'ner2'. Known tasks: text-classification")
+    refused("train", reviews, *out, "--precision", "int3", message="precision is 'int3'; expected one of auto")
+    refused("train", reviews, *out, "--model", tiny_model, "--max-length", 99, message="reads from 4 to 32 tokens")
+    refused("train", reviews, message="--output")
+    refused("predict", tiny_model, "nowhere.txt", message="nowhere.txt")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_model_names_the_nearest(reviews, command, tmp_path, monkeypatch):
+    monkeypatch.setenv("BOTHWAYS_OFFLINE", "1")
+    code, _, err = command("train", reviews, "-o", tmp_path / "out", "--model", "minilm-16")
+    assert code == 2 and "minilm-l6" in err
+
+
+def test_a_model_without_the_head(tiny_model, command, tmp_path):
+    (tmp_path / "t.txt").write_text("a\n")
+    code, _, err = command("predict", tiny_model, tmp_path / "t.txt")
+    assert code == 1 and "BertModel" in err and "bothways train" in err
+
+
+def test_labels_that_training_never_saw(trained, command, tmp_path, reviews, tiny_model):
+    path = tmp_path / "new.csv"
+    path.write_text(csv_of([*ROWS, ("a film", "neutral"), ("a book", "neutral")]))
+    code, _, err = command("evaluate", trained, path)
+    assert code == 1 and "2 labels of 32 examples are unknown to the model: 'neutral' (2)" in err
+    code, _, err = command("train", reviews, "--eval", path, "-o", tmp_path / "out", "--model", tiny_model)
+    assert code == 1 and "'neutral' (2)" in err and not (tmp_path / "out").exists()
+
+
+def test_blank_texts_are_counted_and_stay_aligned(trained, tiny_model, command, tmp_path):
+    path = tmp_path / "blank.csv"
+    path.write_text(csv_of([*ROWS, ("", "pos"), ("   ", "neg")]))
+    code, out, _ = command("predict", trained, path)
+    assert code == 0 and len(json_lines(out)) == 32
+    code, _, err = command("train", path, "-o", tmp_path / "out", "--model", tiny_model, "--epochs", 1)
+    assert code == 0 and "2 blank texts were skipped." in err
+
+
+def test_a_byte_order_mark_and_a_line_of_five_megabytes(trained, command, tmp_path):
+    path = tmp_path / "long.csv"
+    path.write_bytes(b"\xef\xbb\xbftext,label\n" + b"good film " * 500_000 + b",pos\nbad,neg\n")
+    code, out, err = command("predict", trained, path)
+    lines = json_lines(out)
+    assert code == 0 and len(lines) == 2 and lines[0]["label"] == "pos" and lines[0]["n_tokens"] == 1_000_002
+    assert "1 of 2 inputs were windowed." in err
+
+
+def test_a_full_disk_leaves_nothing(trained, tiny_model, reviews, command, tmp_path, monkeypatch):
+    def full(handle):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    code, _, err = command("train", reviews, "-o", tmp_path / "out", "--model", tiny_model, "--epochs", 1)
+    assert code == 1 and "disk" in err.lower() and list(tmp_path.iterdir()) == []
+    (tmp_path / "t.txt").write_text("good\n")
+    code, _, err = command("predict", trained, tmp_path / "t.txt", "-o", tmp_path / "a.jsonl")
+    assert code == 1 and "The disk is full" in err and [p.name for p in tmp_path.iterdir()] == ["t.txt"]
+
+
+def test_an_unforeseen_problem_is_a_sentence_too(trained, command, tmp_path, monkeypatch):
+    import bothways.data
+
+    def broken(*_args, **_options):
+        raise ZeroDivisionError("nobody thought of this")
+
+    monkeypatch.setattr(bothways.data, "iter_texts", broken)
+    code, _, err = command("predict", trained, "-")
+    assert code == 1 and "ZeroDivisionError: nobody thought of this" in err and "BOTHWAYS_DEBUG=1" in err
