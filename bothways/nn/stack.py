@@ -75,11 +75,15 @@ class TransformerStack(nn.Module):
     def prepare(self, dtype: torch.dtype) -> None:
         """Take the form for inference: joined projections in ``dtype``, laid out as this machine multiplies fastest."""
         self.compute_dtype = dtype
-        for module in self.modules():
-            if isinstance(module, SelfAttention):
-                module.prepared = PreparedLinear([module.query, module.key, module.value], dtype)
-            elif isinstance(module, Linear):
-                module.prepared = PreparedLinear([module], dtype)
+        for block in self.layer:
+            attention = block.attention.self
+            projections = [attention.query, attention.key, attention.value]
+            attention.prepared = PreparedLinear(projections, dtype)
+            alone = [block.attention.output.dense, block.intermediate.dense, block.output.dense]
+            if block is self.layer[-1]:
+                alone += projections  # the last layer may compute queries of some tokens only
+            for linear in alone:  # a parameter in this dtype is as good as a copy
+                linear.prepared = None if linear.weight.dtype == dtype else PreparedLinear([linear], dtype)
 
     def unprepare(self) -> None:
         """Forget the form for inference."""
