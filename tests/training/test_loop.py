@@ -63,7 +63,13 @@ def plain_fit(model, features: Features, settings: FitSettings) -> None:
 def test_same_updates_as_a_plain_padded_loop():
     """Packing, the compact vocabulary and the clipping inside the optimizer change nothing but the speed."""
     settings = FitSettings(
-        epochs=2, batch_size=5, learning_rate=1e-2, max_grad_norm=0.05, weight_decay=0.0, precision="float32"
+        epochs=2,
+        batch_size=5,
+        learning_rate=1e-2,
+        max_grad_norm=0.05,
+        weight_decay=0.0,
+        precision="float32",
+        head_factor=1.0,
     )
     ours, plain = tiny_model(), tiny_model()
     fit(ours, tiny_features(), settings, evaluate=iter([0.0, 1.0]).__next__)
@@ -156,7 +162,7 @@ def test_settings_are_checked_together():
 
 def test_bfloat16_learns_too():
     model = tiny_model()
-    settings = FitSettings(epochs=20, batch_size=8, learning_rate=5e-3, precision="bfloat16")
+    settings = FitSettings(epochs=20, batch_size=8, learning_rate=5e-3, head_factor=1.0, precision="bfloat16")
     features = tiny_features()
     losses = fit(model, features, settings, lambda: 0.0).history
     assert losses[-1].train_loss < 0.5 * losses[0].train_loss
@@ -164,8 +170,29 @@ def test_bfloat16_learns_too():
 
 def test_eight_examples_can_be_learned_by_heart():
     model, features = tiny_model(), tiny_features(8)
-    settings = FitSettings(epochs=60, batch_size=8, learning_rate=5e-3, precision="float32")
+    settings = FitSettings(epochs=60, batch_size=8, learning_rate=5e-3, head_factor=1.0, precision="float32")
     fit(model, features, settings, evaluate=iter(range(60)).__next__)
     batch = features.batch(range(8))
     with torch.no_grad():
         assert torch.equal(model(batch).logits.argmax(-1), batch.labels)
+
+
+def test_the_head_learns_faster_than_the_body():
+    from bothways.training.optimizers import parameter_groups
+
+    model = tiny_model()
+    groups = parameter_groups(model, learning_rate=1e-3, weight_decay=0.1, head_factor=20)
+    rate_of = {id(p): (group["lr"], group["weight_decay"]) for group in groups for p in group["params"]}
+    found = {name: rate_of[id(p)] for name, p in model.named_parameters()}
+    assert found["classifier.weight"] == (0.02, 0.1) and found["classifier.bias"] == (0.02, 0.0)
+    assert found["bert.pooler.dense.weight"] == (1e-3, 0.1)
+    assert found["bert.embeddings.LayerNorm.weight"] == (1e-3, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("texts", "labels", "epochs"), [(432, 6, 4), (8_002, 77, 4), (6_920, 2, 3), (100_001, 2, 2), (499, 1, 4)]
+)
+def test_default_epochs(texts, labels, epochs):
+    from bothways.training.job import default_epochs
+
+    assert default_epochs(texts, labels) == epochs
