@@ -62,13 +62,19 @@ def evaluate_command(
 
 
 def _answers(pipe: Any, examples: Any, kind: str) -> list[Any]:
+    from bothways.progress import progress_bar
     from bothways.training.scoring import THRESHOLD
 
     inputs = (e.text if e.text_pair is None else {"text": e.text, "text_pair": e.text_pair} for e in examples)
-    if kind == "multi":
-        ranked = pipe(inputs, top_k=None)
-        return [tuple(r["label"] for r in result if r["score"] >= THRESHOLD) for result in ranked]
-    return [result["score" if kind == "regression" else "label"] for result in pipe(inputs)]
+    answers: list[Any] = []
+    with progress_bar("Scoring", len(examples)) as advance:
+        for result in pipe(inputs, **({"top_k": None} if kind == "multi" else {})):
+            if kind == "multi":
+                answers.append(tuple(r["label"] for r in result if r["score"] >= THRESHOLD))
+            else:
+                answers.append(result["score" if kind == "regression" else "label"])
+            advance()
+    return answers
 
 
 def _show(name: str, count: int, intervals: dict[str, Any], metrics: dict[str, Any]) -> None:

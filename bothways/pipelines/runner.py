@@ -35,8 +35,8 @@ MAX_TOKENS_ELSEWHERE = 65536
 """Tokens of a batch by kind of device and dtype.
 
 CPU: measured with 6 layers of 384 in fp32 on one AVX2 core, processor time for 3,449 tokens of short texts: 0.86 s with
-1,024 or 2,048 tokens, 0.96 s with 4,096; for 6,802 tokens of mixed texts 1.87, 1.86 and 1.91 s. Matrix units for bfloat16
-want larger batches, of which more fits into the caches. CUDA: not measured yet.
+1,024 or 2,048 tokens, 0.96 s with 4,096; for 6,802 tokens of mixed texts 1.87, 1.86 and 1.91 s. Matrix units
+for bfloat16 want larger batches, and half the bytes leave room for them. CUDA: not measured yet.
 """
 
 

@@ -5,7 +5,7 @@ Shapes: n texts, W windows (one per text unless a text is long).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +24,7 @@ class EncodedTexts:
     """Texts as ids.
 
     Attributes:
-        input_ids: W lists of ids, the windows of a text side by side.
+        input_ids: W lists or arrays of ids, the windows of a text side by side.
         token_type_ids: the same shape; None when all of them are 0.
         owner: int64 (W,), the text of each window, rising.
         n_tokens: for each text its length before anything was cut, special tokens included.
@@ -58,7 +58,7 @@ class EncodedTexts:
     def whole_ids(self, text: int, first_window: int) -> list[int]:
         """The ids of a text as if it had not been divided."""
         if text not in self.windows:
-            return self.input_ids[first_window]
+            return list(self.input_ids[first_window])
         ids = np.zeros(self.n_tokens[text], dtype=np.int64)
         for number, places in enumerate(self.windows[text]):
             ids[places] = self.input_ids[first_window + number]
@@ -140,6 +140,38 @@ def encode(
         n_tokens=n_tokens,
         n_windows=n_windows,
         truncated=[len(e) < n for e, n in zip(encodings, n_tokens, strict=True)],
+        windows=windows,
+    )
+
+
+def joined(parts: Iterable[EncodedTexts]) -> EncodedTexts:
+    """Texts that were encoded in chunks, as one. Ids become int32 arrays, a tenth of the lists' memory."""
+    ids: list[Any] = []
+    types: list[Any] | None = []
+    owner: list[np.ndarray] = [np.zeros(0, dtype=np.int64)]
+    n_tokens: list[int] = []
+    n_windows: list[int] = []
+    truncated: list[bool] = []
+    windows: dict[int, list[np.ndarray]] = {}
+    for part in parts:
+        first = len(n_tokens)
+        ids.extend(np.asarray(row, dtype=np.int32) for row in part.input_ids)
+        if part.token_type_ids is None or types is None:
+            types = None
+        else:
+            types.extend(np.asarray(row, dtype=np.int8) for row in part.token_type_ids)
+        owner.append(part.owner + first)
+        windows |= {first + text: places for text, places in part.windows.items()}
+        n_tokens += part.n_tokens
+        n_windows += part.n_windows
+        truncated += part.truncated
+    return EncodedTexts(
+        input_ids=ids,
+        token_type_ids=types,
+        owner=np.concatenate(owner),
+        n_tokens=n_tokens,
+        n_windows=n_windows,
+        truncated=truncated,
         windows=windows,
     )
 

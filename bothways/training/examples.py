@@ -6,7 +6,7 @@ Shapes: n texts, C labels.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +15,13 @@ from torch import Tensor
 
 from bothways.data import LabelKind, LabelledTexts, TextExample, check_labels, count_leaks, holdout_split, load_labelled
 from bothways.errors import DataError
-from bothways.tasks.encoded import EncodedTexts, encode
+from bothways.progress import progress_bar
+from bothways.tasks.encoded import EncodedTexts, encode, joined
 from bothways.training.loop import Features
 
 HOLDOUT = 0.2
 MOST_HELD_OUT = 5_000
+CHUNK = 1_024
 
 PROBLEM_TYPES = {
     "single": "single_label_classification",
@@ -97,11 +99,19 @@ def load_split(
 def encode_examples(
     tokenizer: Any, examples: Sequence[TextExample], max_length: int | None, long_input: str
 ) -> EncodedTexts:
-    """Texts, or pairs of texts, as ids."""
-    texts = [example.text for example in examples]
+    """Texts, or pairs of texts, as ids; in chunks, since the tokeniser's own results are a hundred times larger."""
     paired = any(example.text_pair is not None for example in examples)
-    pairs = [example.text_pair for example in examples] if paired else None
-    return encode(tokenizer, texts, pairs, max_length=max_length, long_input=long_input)
+
+    def parts() -> Iterator[EncodedTexts]:
+        with progress_bar("Tokenising", len(examples)) as advance:
+            for i in range(0, len(examples), CHUNK):
+                chunk = examples[i : i + CHUNK]
+                pairs = [example.text_pair for example in chunk] if paired else None
+                texts = [example.text for example in chunk]
+                yield encode(tokenizer, texts, pairs, max_length=max_length, long_input=long_input, first=i)
+                advance(len(chunk))
+
+    return joined(parts())
 
 
 def training_features(

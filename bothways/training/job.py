@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from bothways.data import TextExample
@@ -20,11 +21,12 @@ from bothways.errors import UsageError
 from bothways.evaluation.baseline import Predictions, train_baseline
 from bothways.models.auto import AutoConfig, AutoModelForSequenceClassification
 from bothways.pipelines.runner import PackedRunner
+from bothways.progress import progress_bar
 from bothways.resolver import DEFAULT_MODEL, resolve_model
 from bothways.tasks.encoded import EncodedTexts, position_limit
 from bothways.tasks.text_classification import decode, default_function
 from bothways.tokenizers import AutoTokenizer
-from bothways.training.examples import PROBLEM_TYPES, Split, encode_examples, load_split, training_features
+from bothways.training.examples import CHUNK, PROBLEM_TYPES, Split, encode_examples, load_split, training_features
 from bothways.training.loop import PRECISIONS, FitSettings, fit, resolve_precision
 from bothways.training.manifest import model_identity
 from bothways.training.publish import check_output
@@ -146,7 +148,14 @@ class _Judge:
         self.runner = PackedRunner(model, dtype=resolve_precision(settings.precision, model.device))
 
     def answer(self) -> Predictions:
-        logits = self.runner.sequence_logits(self.texts.input_ids, self.texts.token_type_ids)
+        ids, types = self.texts.input_ids, self.texts.token_type_ids
+        parts = []
+        with progress_bar("Scoring", len(ids)) as advance:
+            for i in range(0, len(ids), CHUNK):
+                chunk = slice(i, i + CHUNK)
+                parts.append(self.runner.sequence_logits(ids[chunk], None if types is None else types[chunk]))
+                advance(len(ids[chunk]))
+        logits = np.concatenate(parts)
         config = self.runner.model.config
         return predictions_from(decode(logits, self.texts, default_function(config)), self.split.kind, config.id2label)
 
