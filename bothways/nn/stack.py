@@ -76,6 +76,7 @@ class TransformerStack(nn.Module):
         """Take the form for inference: joined projections in ``dtype``, laid out as this machine multiplies fastest."""
         self.compute_dtype = dtype
         for block in self.layer:
+            assert isinstance(block, TransformerBlock)
             attention = block.attention.self
             projections = [attention.query, attention.key, attention.value]
             attention.prepared = PreparedLinear(projections, dtype)
