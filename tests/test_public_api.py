@@ -16,25 +16,37 @@ METHODS = ("__call__", "forward", "from_pretrained", "save_pretrained")
 
 
 def describe() -> dict[str, Any]:
-    """Public name → its signature; for a class also those of its public methods that are its own or of the contract."""
+    """Public name → its signature; for a class also those of its methods that its public bases do not have alike."""
     import bothways
 
     return {name: _described(getattr(bothways, name)) for name in bothways.__all__ if name != "__version__"}
 
 
 def _described(thing: Any) -> Any:
+    import bothways
+
     if not inspect.isclass(thing):
         return _signature(thing)
-    methods = {}
-    ours = [cls.__name__ for cls in thing.__mro__[1:] if cls.__module__.partition(".")[0] == "bothways"]
+    bases = [cls for cls in thing.__mro__[1:] if cls.__module__.partition(".")[0] == "bothways"]
+    methods = _methods(thing)
+    for base in bases:
+        if hasattr(bothways, base.__name__):
+            methods = {name: how for name, how in methods.items() if _methods(base).get(name) != how}
+    return {"class": _signature(thing), "bases": [cls.__name__ for cls in bases], "methods": methods}
+
+
+def _methods(thing: type) -> dict[str, str]:
+    """Public methods that this library wrote, and those special ones that are part of the contract."""
+    found = {}
     for name in dir(thing):
         value = inspect.getattr_static(thing, name)
         owner = next(cls for cls in thing.__mro__ if name in vars(cls))
         is_ours = owner.__module__.partition(".")[0] == "bothways"
-        if is_ours and callable(getattr(thing, name)) and (not name.startswith("_") or name in METHODS):
+        is_method = callable(getattr(thing, name)) and not inspect.isclass(value)
+        if is_ours and is_method and (not name.startswith("_") or name in METHODS):
             kind = {classmethod: "classmethod ", staticmethod: "static "}.get(type(value), "")
-            methods[name] = kind + _signature(getattr(thing, name))
-    return {"class": _signature(thing), "bases": ours, "methods": methods}
+            found[name] = kind + _signature(getattr(thing, name))
+    return found
 
 
 def _signature(thing: Any) -> str:

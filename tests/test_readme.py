@@ -203,6 +203,25 @@ def known_options() -> dict[str, set[str]]:
     return {name: {o for p in verb.params for o in p.opts} | {"--help"} for name, verb in verbs.items()}
 
 
+def test_the_defaults_in_the_guides_are_those_of_the_code():
+    from bothways.data.opening import FORMATS
+    from bothways.training.examples import HOLDOUT, MOST_HELD_OUT
+    from bothways.training.job import FEW_TEXTS, MANY_TEXTS, default_epochs
+    from bothways.training.loop import FitSettings
+
+    guide = " ".join((ROOT / "docs" / "getting-started.md").read_text(encoding="utf-8").split())
+    rate = f"{FitSettings.learning_rate:g}".replace("e-0", "e-")
+    assert f"batches of {FitSettings.batch_size}, highest" in guide
+    assert f"4 epochs for fewer than {FEW_TEXTS:,} texts a label, 3 for up to {MANY_TEXTS:,} texts, else 2" in guide
+    chosen = [default_epochs(n, 1) for n in (FEW_TEXTS - 1, FEW_TEXTS, MANY_TEXTS, MANY_TEXTS + 1)]
+    assert chosen == [4, 3, 3, 2]
+    assert f"highest learning rate {rate} after a warm-up over a tenth" in guide and FitSettings.warmup_ratio == 0.1
+    assert f"({FitSettings.head_factor:g} times that for the new head" in guide
+    assert f"A fifth of the texts, at most {MOST_HELD_OUT:,}, is held out" in guide and HOLDOUT == 0.2
+    formats = (ROOT / "docs" / "data-formats.md").read_text(encoding="utf-8")
+    assert [extension for extension in FORMATS if f"`{extension}`" not in formats] == []
+
+
 def test_every_dependency_has_a_tested_version():
     tomllib = pytest.importorskip("tomllib")
     requirements = pytest.importorskip("packaging.requirements")
