@@ -40,8 +40,9 @@ def _methods(thing: type) -> dict[str, str]:
     found = {}
     for name in dir(thing):
         value = inspect.getattr_static(thing, name)
-        owner = next(cls for cls in thing.__mro__ if name in vars(cls))
-        is_ours = owner.__module__.partition(".")[0] == "bothways"
+        # where it was written, not where it hangs: torch hangs a hook for profiling on every optimizer class in use
+        written_in = getattr(getattr(value, "__func__", value), "__module__", None) or ""
+        is_ours = written_in.partition(".")[0] == "bothways"
         is_method = callable(getattr(thing, name)) and not inspect.isclass(value)
         if is_ours and is_method and (not name.startswith("_") or name in METHODS):
             kind = {classmethod: "classmethod ", staticmethod: "static "}.get(type(value), "")
