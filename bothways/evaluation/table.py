@@ -13,21 +13,25 @@ if TYPE_CHECKING:
 
 def comparison_table(comparison: Comparison) -> Table:
     """One line a contender, the model last: its first score with the 95 % interval, the others, and what it costs."""
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=f"{comparison.n:,} texts judged", title_justify="left", caption_justify="left")
+    table = Table(
+        box=box.SIMPLE_HEAD, title=f"{comparison.n:,} texts judged", title_justify="left", caption_justify="left"
+    )
     table.add_column("model", overflow="fold")
     for i, score in enumerate(comparison.rows[0].scores):
-        table.add_column(score.title + (" (95 % interval)" if i == 0 else ""), justify="right")
-    for heading in ("training", "per 1,000 texts", "size"):
-        table.add_column(heading, justify="right")
+        table.add_column(score.title + ("\n(95 % interval)" if i == 0 else ""), justify="right")
+    for heading in ("training", "per 1,000\ntexts", "size"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for row in comparison.rows:
         first, *others = row.scores
-        interval = f"({score_text(first, first.interval.low)} to {score_text(first, first.interval.high)})"
+        low, high = score_text(first, first.interval.low), score_text(first, first.interval.high)
+        interval = f"({low.removesuffix(' %')} to {high.removesuffix(' %')})"
         table.add_row(
             Text(row.name),  # a name is text, never markup
-            f"{score_text(first)} {interval}",
+            f"{score_text(first)}\n{interval}",  # below each other: the table fits a terminal of 80 columns
             *(score_text(score) for score in others),
             seconds_text(row.train_seconds),
             seconds_text(row.seconds_per_1000),

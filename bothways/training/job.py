@@ -35,6 +35,7 @@ from bothways.training.scoring import predictions_from, selection_score
 from bothways.training.seeds import seed_for
 
 TASKS = ("text-classification",)
+OPTION_NAMES = {"evaluation": "eval"}  # where the command line has another word
 FEW_TEXTS = 500  # for each label
 MANY_TEXTS = 100_000
 
@@ -113,7 +114,7 @@ def train(
     result = fit(classifier, features, settings, judge.score)
     predictions, seconds = judge.timed()
     run = Run(
-        options={name: value for name, value in options.items() if name not in ("data", "output", "say")},
+        options={OPTION_NAMES.get(k, k): value for k, value in options.items() if k not in ("data", "output", "say")},
         files=tuple(str(file) for file in files),
         split=split,
         settings=settings,

@@ -37,6 +37,18 @@ def test_manifest_says_what_was_read_done_and_measured(trained, reviews):
     assert set(manifest["versions"]) >= {"bothways", "torch", "python", "tokenizers"}
 
 
+def test_the_recorded_command_repeats_the_run(tiny_model, reviews, command, tmp_path):
+    import shlex
+
+    words = ["--eval", reviews, "--model", tiny_model, "--epochs", 1, "--seed", 7]
+    assert command("train", reviews, "-o", tmp_path / "one", *words)[0] == 0
+    recorded = json.loads((tmp_path / "one" / "bothways.json").read_text())["command"]
+    again = [word.replace(str(tmp_path / "one"), str(tmp_path / "two")) for word in shlex.split(recorded)]
+    assert again[:2] == ["bothways", "train"] and command(*again[1:])[0] == 0
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "two")]
+    assert weights[0] == weights[1]
+
+
 def test_predictions_are_the_pipeline_s_and_keep_the_order(trained, command, tmp_path):
     from bothways import pipeline
 
