@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from bothways.nn.activations import activation
-from bothways.nn.dropout import dropout
 
 
 class Pooler(nn.Module):
@@ -20,19 +19,8 @@ class Pooler(nn.Module):
         self.dense = nn.Linear(hidden_size, hidden_size)
 
     def forward(self, first: Tensor) -> Tensor:
-        """(B, N) to (B, N)."""
-        return torch.tanh(self.dense(first))
-
-
-class HeadDropout(nn.Module):
-    """Dropout in front of a classifier, as a named module: people look for ``model.dropout``."""
-
-    def __init__(self, p: float) -> None:
-        super().__init__()
-        self.p = p
-
-    def forward(self, x: Tensor) -> Tensor:
-        return dropout(x, self.p) if self.training else x
+        """(B, N) to (B, N); of (B, S, N) the first token of each row is read."""
+        return torch.tanh(self.dense(first[:, 0] if first.ndim == 3 else first))
 
 
 class MaskedLMTransform(nn.Module):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bothways.errors import ConfigError, nearest
-from bothways.files import read_json, write_json
+from bothways.files import read_json, write_json, write_text
 
 CONFIG_NAME = "config.json"
 
@@ -46,6 +46,9 @@ COMMON_DEFAULTS: dict[str, Any] = {
     "eos_token_id": None,
     "sep_token_id": None,
 }
+
+
+COMMON_KEYS = {*COMMON_DEFAULTS, "num_labels", "id2label", "label2id", "dtype"}
 
 
 class PretrainedConfig:
@@ -130,9 +133,25 @@ class PretrainedConfig:
         silent = {key for key, default in COMMON_DEFAULTS.items() if values[key] == default}
         write_json(directory / CONFIG_NAME, {k: v for k, v in sorted(values.items()) if k not in silent})
 
-    def to_json_string(self) -> str:
-        """The same as ``to_dict``, as JSON text."""
-        return json.dumps(self.to_dict(), indent=2, sort_keys=True) + "\n"
+    def to_diff_dict(self) -> dict[str, Any]:
+        """What differs from a configuration with all defaults, and the family's name."""
+        default = type(self)().to_dict()
+        values = self.to_dict()
+        return {k: v for k, v in values.items() if k == "model_type" or k not in default or v != default[k]}
+
+    def to_json_string(self, use_diff: bool = True) -> str:
+        """``to_diff_dict`` or ``to_dict`` as JSON text."""
+        values = self.to_diff_dict() if use_diff else self.to_dict()
+        return json.dumps(values, indent=2, sort_keys=True) + "\n"
+
+    def to_json_file(self, json_file_path: str | os.PathLike[str], use_diff: bool = True) -> None:
+        """Write ``to_json_string`` to a file."""
+        write_text(json_file_path, self.to_json_string(use_diff))
+
+    def update(self, config_dict: dict[str, Any]) -> None:
+        """Set several attributes."""
+        for name, value in config_dict.items():
+            setattr(self, name, value)
 
     @classmethod
     def from_json_file(cls, json_file: str | os.PathLike[str]) -> PretrainedConfig:
@@ -151,15 +170,25 @@ class PretrainedConfig:
         return cls(**{**safe, **overrides})
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any) -> PretrainedConfig:
-        """Read ``config.json`` of a model. Keyword arguments replace its values."""
+    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any) -> Any:
+        """Read ``config.json`` of a model, or that file. Keyword arguments replace its values.
+
+        With ``return_unused_kwargs=True`` the arguments that are no fields come back: (config, dict).
+        """
         from bothways.resolver import resolve_model
 
         routes = {k: kwargs.pop(k) for k in ("revision", "token", "local_files_only", "cache_dir") if k in kwargs}
-        directory = resolve_model(pretrained_model_name_or_path, **routes)
-        config = cls.from_dict(read_config(directory), **kwargs)
+        unused = kwargs.pop("return_unused_kwargs", False)
+        path = Path(pretrained_model_name_or_path)
+        values = (
+            read_json(path, error=ConfigError)
+            if path.is_file()
+            else read_config(resolve_model(pretrained_model_name_or_path, **routes))
+        )
+        known = {k: v for k, v in kwargs.items() if not unused or k in COMMON_KEYS or k in cls.own_fields()}
+        config = cls.from_dict(values, **known)
         config.name_or_path = str(pretrained_model_name_or_path)
-        return config
+        return (config, {k: v for k, v in kwargs.items() if k not in known}) if unused else config
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, PretrainedConfig) and self.to_dict() == other.to_dict()

@@ -8,9 +8,11 @@ from torch import Tensor, nn
 
 from bothways.checkpoints.config import PretrainedConfig
 from bothways.checkpoints.key_map import Ignore, KeyMap, Legacy, Tie
+from bothways.errors import ConfigError
 from bothways.families.registry import Family, Head, register
-from bothways.heads import HeadDropout, MaskedLMHead, Pooler
+from bothways.heads import MaskedLMHead, Pooler
 from bothways.nn.block import BlockSpec
+from bothways.nn.dropout import Dropout
 from bothways.nn.embeddings import Embeddings
 from bothways.nn.stack import TransformerStack
 
@@ -36,6 +38,16 @@ class BertConfig(PretrainedConfig):
     position_embedding_type: str = "absolute"
     use_cache: bool = True
     classifier_dropout: float | None = None
+
+    def validate(self) -> None:
+        super().validate()
+        if self.position_embedding_type != "absolute":
+            raise ConfigError(
+                f"position_embedding_type is {self.position_embedding_type!r}; only 'absolute' is implemented, and "
+                "another type would give other numbers."
+            )
+        if self.is_decoder or self.add_cross_attention:
+            raise ConfigError("is_decoder and add_cross_attention are not supported for bert: it reads both ways here.")
 
 
 def block_spec(config: BertConfig) -> BlockSpec:
@@ -72,7 +84,7 @@ def build_backbone(config: BertConfig, add_pooling_layer: bool) -> dict[str, nn.
 
 def _classifier(config: BertConfig, outputs: int) -> dict[str, nn.Module]:
     p = config.hidden_dropout_prob if config.classifier_dropout is None else config.classifier_dropout
-    return {"dropout": HeadDropout(p), "classifier": nn.Linear(config.hidden_size, outputs)}
+    return {"dropout": Dropout(p), "classifier": nn.Linear(config.hidden_size, outputs)}
 
 
 def _classify(model: Any, features: Tensor) -> Tensor:

@@ -75,9 +75,9 @@ class _AutoClass:
         return model_class(config.model_type, cls.task).from_pretrained(pretrained_model_name_or_path, **kwargs)
 
     @classmethod
-    def from_config(cls, config: PretrainedConfig, **_ecosystem: Any) -> Any:
-        """A model with random weights."""
-        return model_class(config.model_type, cls.task)(config)
+    def from_config(cls, config: PretrainedConfig, **options: Any) -> Any:
+        """A model with random weights. Options as for ``PreTrainedModel.from_config``."""
+        return model_class(config.model_type, cls.task).from_config(config, **options)
 
 
 class AutoModel(_AutoClass):

@@ -15,19 +15,8 @@ from bothways.batching import Layout, PackedBatch, pack
 from bothways.checkpoints.config import PretrainedConfig, read_config
 from bothways.checkpoints.load_report import LoadReport
 from bothways.errors import InputError
-from bothways.families import Family
+from bothways.families import Family, family_of
 from bothways.models import loading
-
-IGNORED_OPTIONS = (
-    "trust_remote_code",
-    "low_cpu_mem_usage",
-    "attn_implementation",
-    "use_cache",
-    "force_download",
-    "resume_download",
-    "proxies",
-)
-"""Arguments of the ecosystem that have no effect here: nothing in a model is ever run, and there is one attention."""
 
 
 class PreTrainedModel(nn.Module):
@@ -38,6 +27,7 @@ class PreTrainedModel(nn.Module):
     base_model_prefix: ClassVar[str]
     load_report: LoadReport | None = None
     config: Any
+    main_input_name = "input_ids"
 
     if TYPE_CHECKING:  # families differ in their modules
 
@@ -55,6 +45,8 @@ class PreTrainedModel(nn.Module):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if not hasattr(cls, "family") and getattr(cls, "config_class", None) is not None:
+            cls.family = family_of(cls.config_class.model_type)  # a class of the user's own, around one of our bodies
         if hasattr(cls, "family"):
             cls.config_class = cls.family.config_class
             cls.base_model_prefix = cls.family.base_prefix
@@ -62,7 +54,7 @@ class PreTrainedModel(nn.Module):
     @classmethod
     def from_pretrained(
         cls,
-        pretrained_model_name_or_path: str | os.PathLike[str],
+        pretrained_model_name_or_path: str | os.PathLike[str] | None,
         *,
         config: PretrainedConfig | str | os.PathLike[str] | None = None,
         dtype: torch.dtype | str | None = None,
@@ -81,7 +73,8 @@ class PreTrainedModel(nn.Module):
         """Load a model from a directory or by name, in evaluation mode.
 
         Args:
-            pretrained_model_name_or_path: a directory, a name such as ``minilm-l6``, or a hub id.
+            pretrained_model_name_or_path: a directory, a name such as ``minilm-l6``, or a hub id; None with ``config``
+                and ``state_dict``.
             config: a configuration to use in place of the directory's.
             dtype, torch_dtype: of the parameters; fp32 by default, ``"auto"`` for that of the file.
             ignore_mismatched_sizes: initialise parameters whose shape differs, instead of refusing.
@@ -96,19 +89,23 @@ class PreTrainedModel(nn.Module):
         """
         from bothways.resolver import resolve_model
 
-        for name in IGNORED_OPTIONS:
-            kwargs.pop(name, None)
+        kwargs = loading.without_ecosystem_options(kwargs)
         accepted = inspect.signature(cls.__init__).parameters
         arguments = {name: kwargs.pop(name) for name in list(kwargs) if name in accepted}
-        directory = resolve_model(
-            pretrained_model_name_or_path,
-            revision=revision,
-            token=token,
-            local_files_only=local_files_only,
-            cache_dir=cache_dir,
-        )
+        if pretrained_model_name_or_path is None:
+            if state_dict is None or not isinstance(config, PretrainedConfig):
+                raise InputError("without a name or directory from_pretrained needs config= and state_dict=.")
+            directory = Path()
+        else:
+            directory = resolve_model(
+                pretrained_model_name_or_path,
+                revision=revision,
+                token=token,
+                local_files_only=local_files_only,
+                cache_dir=cache_dir,
+            )
         config = cls._config_for(directory, config, kwargs)
-        config.name_or_path = str(pretrained_model_name_or_path)
+        config.name_or_path = str(pretrained_model_name_or_path or "")
         with torch.device("meta"):
             model = cls(config, **arguments)
         dtype = torch_dtype if dtype is None else dtype
@@ -133,9 +130,17 @@ class PreTrainedModel(nn.Module):
         return model
 
     @classmethod
-    def from_config(cls, config: PretrainedConfig) -> Any:
-        """A model with random weights."""
-        return cls(config)
+    def from_config(
+        cls,
+        config: PretrainedConfig,
+        *,
+        dtype: torch.dtype | str | None = None,
+        torch_dtype: torch.dtype | str | None = None,
+        attn_implementation: str | None = None,
+        trust_remote_code: bool | None = None,
+    ) -> Any:
+        """A model with random weights, fp32 by default. The last two arguments have no effect."""
+        return cls(config).to(loading.parse_dtype(torch_dtype if dtype is None else dtype))
 
     @classmethod
     def _config_for(cls, directory: Path, config: Any, options: dict[str, Any]) -> PretrainedConfig:
@@ -155,10 +160,34 @@ class PreTrainedModel(nn.Module):
         return cls.family.config_class.from_dict(values, **options)
 
     def save_pretrained(
-        self, save_directory: str | os.PathLike[str], *, max_shard_size: int | str = "5GB", **_ecosystem: Any
+        self,
+        save_directory: str | os.PathLike[str],
+        *,
+        max_shard_size: int | str = "5GB",
+        state_dict: dict[str, Tensor] | None = None,
+        safe_serialization: bool = True,
+        is_main_process: bool = True,
+        push_to_hub: bool = False,
+        token: str | bool | None = None,
+        variant: str | None = None,
+        save_peft_format: bool = True,
     ) -> None:
-        """Write a directory that this library and the reference library load."""
-        loading.save(self, save_directory, max_shard_size=max_shard_size)
+        """Write a directory that this library and the reference library load.
+
+        Args:
+            max_shard_size: largest file, in bytes or as ``"200MB"``.
+            state_dict: weights to write in place of the model's, for example averaged ones.
+            is_main_process: False writes nothing.
+            safe_serialization, push_to_hub, token, variant, save_peft_format: of the ecosystem; only their defaults
+                are possible.
+
+        Raises:
+            InputError: a pickle, an upload or a variant was asked for.
+        """
+        if not safe_serialization or push_to_hub or variant:
+            raise InputError("only safetensors are written, into a local directory: drop the other request.")
+        if is_main_process:
+            loading.save(self, save_directory, max_shard_size=max_shard_size, state_dict=state_dict)
 
     def post_init(self) -> None:
         """Initialise all weights and tie those that are one. Called once, by the outermost constructor."""
@@ -177,6 +206,26 @@ class PreTrainedModel(nn.Module):
                 decoder.weight = self.get_input_embeddings().weight
             head = self.get_submodule(self.family.output_embeddings.rpartition(".")[0])  # type: ignore[union-attr]
             head.bias = decoder.bias
+
+    def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: dict[str, Any] | None = None) -> None:
+        """Keep only the input of each layer for the backward pass, compute the rest again: less memory, more time."""
+        self.base_model.encoder.gradient_checkpointing = True
+
+    def gradient_checkpointing_disable(self) -> None:
+        """Keep all activations again."""
+        self.base_model.encoder.gradient_checkpointing = False
+
+    @property
+    def is_gradient_checkpointing(self) -> bool:
+        return self.base_model.encoder.gradient_checkpointing
+
+    def can_generate(self) -> bool:
+        """Whether the model writes text."""
+        return False
+
+    def get_memory_footprint(self) -> int:
+        """Bytes of parameters and buffers."""
+        return sum(t.numel() * t.element_size() for t in (*self.parameters(), *self.buffers()))
 
     @property
     def base_model(self) -> Any:
@@ -228,7 +277,7 @@ class PreTrainedModel(nn.Module):
         if pad_to_multiple_of:
             count = -(-count // pad_to_multiple_of) * pad_to_multiple_of
         new = nn.Embedding(count, old.embedding_dim, padding_idx=old.padding_idx, device=old.weight.device)
-        new.to(old.weight.dtype)
+        new.to(old.weight.dtype).requires_grad_(old.weight.requires_grad)
         kept = min(count, old.num_embeddings)
         with torch.no_grad():
             new.weight.normal_(0.0, self.config.initializer_range)
@@ -339,6 +388,6 @@ def _loading_info(report: LoadReport | None) -> dict[str, list[Any]]:
     return {
         "missing_keys": list(report.missing),
         "unexpected_keys": list(report.unexpected),
-        "mismatched_keys": list(report.mismatched),
+        "mismatched_keys": [mismatch.name for mismatch in report.mismatched],
         "error_msgs": [],
     }

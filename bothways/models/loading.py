@@ -84,7 +84,13 @@ def initialise(module: nn.Module, initializer_range: float) -> None:
         module.bias.zero_()
 
 
-def save(model: PreTrainedModel, save_directory: str | os.PathLike[str], *, max_shard_size: int | str) -> None:
+def save(
+    model: PreTrainedModel,
+    save_directory: str | os.PathLike[str],
+    *,
+    max_shard_size: int | str,
+    state_dict: dict[str, torch.Tensor] | None,
+) -> None:
     """Write ``config.json`` and the weights under the ecosystem's names, each tied tensor once."""
     directory = Path(save_directory)
     if directory.exists() and not directory.is_dir():
@@ -93,7 +99,8 @@ def save(model: PreTrainedModel, save_directory: str | os.PathLike[str], *, max_
     model.config.architectures = [type(model).__name__]
     model.config.torch_dtype = str(model.dtype).removeprefix("torch.")
     model.config.save_pretrained(directory)
-    write_weights(directory, model.family.key_map.to_theirs(model.state_dict()), max_shard_size=max_shard_size)
+    weights = model.state_dict() if state_dict is None else state_dict
+    write_weights(directory, model.family.key_map.to_theirs(weights), max_shard_size=max_shard_size)
 
 
 def parse_dtype(dtype: torch.dtype | str | None, tensors: dict[str, torch.Tensor] | None = None) -> torch.dtype:
@@ -109,6 +116,60 @@ def parse_dtype(dtype: torch.dtype | str | None, tensors: dict[str, torch.Tensor
     if not isinstance(found, torch.dtype) or not found.is_floating_point:
         raise InputError(f"dtype {dtype!r} is unknown. Pass float32, bfloat16, float16 or auto.")
     return found
+
+
+NO_EFFECT = frozenset(
+    [
+        "trust_remote_code",
+        "low_cpu_mem_usage",
+        "attn_implementation",
+        "use_cache",
+        "force_download",
+        "resume_download",
+        "proxies",
+        "weights_only",
+        "use_auth_token",
+        "torchscript",
+        "max_memory",
+        "offload_folder",
+        "offload_state_dict",
+        "mirror",
+        "_fast_init",
+        "_from_auto",
+        "_from_pipeline",
+        "_commit_hash",
+    ]
+)
+"""Arguments of the ecosystem that change nothing here: nothing in a model is ever run, and there is one attention."""
+
+ONLY_UNSET = frozenset(
+    [
+        "subfolder",
+        "variant",
+        "from_tf",
+        "from_flax",
+        "quantization_config",
+        "load_in_8bit",
+        "load_in_4bit",
+        "key_mapping",
+        "generation_config",
+        "gguf_file",
+        "tp_plan",
+    ]
+)
+"""Arguments that would have to change something, and cannot."""
+
+
+def without_ecosystem_options(options: dict[str, Any]) -> dict[str, Any]:
+    """The arguments that are left when those without effect are taken out.
+
+    Raises:
+        InputError: one that would need to have an effect, and has none here.
+    """
+    for name in ONLY_UNSET:
+        if options.get(name):
+            raise InputError(f"{name}={options[name]!r} is not supported: leave it out.")
+    return {name: value for name, value in options.items() if name not in NO_EFFECT and name not in ONLY_UNSET}
 
 
 def check_options(options: dict[str, Any], config: Any, class_name: str) -> None:

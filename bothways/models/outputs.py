@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import OrderedDict
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -11,28 +11,43 @@ from torch import Tensor
 Tensors = tuple[Tensor, ...]
 
 
-class ModelOutput(Mapping):
-    """Base of all outputs: ``output.logits``, ``output["logits"]``, ``output[0]``, ``output[:2]``, ``**output``."""
+class ModelOutput(OrderedDict[str, Any]):
+    """Base of all outputs: ``output.logits``, ``output["logits"]``, ``output[0]``, ``output[:2]``, ``**output``.
+
+    As in the ecosystem it is a dictionary of the fields that are present, and attributes and items stay the same.
+    """
+
+    def __post_init__(self) -> None:
+        for field in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            if value is not None:
+                super().__setitem__(field.name, value)
 
     def to_tuple(self) -> tuple[Any, ...]:
         """The present fields, in order."""
-        return tuple(getattr(self, name) for name in self)
+        return tuple(self.values())
 
     def __getitem__(self, key: str | int | slice) -> Any:
         if isinstance(key, str):
-            if key not in list(self):
+            if key not in self:
                 raise KeyError(f"{type(self).__name__} has no {key!r} here. Present: {', '.join(self)}.")
-            return getattr(self, key)
+            return super().__getitem__(key)
         return self.to_tuple()[key]
 
-    def __iter__(self) -> Iterator[str]:
-        return (f.name for f in fields(self) if getattr(self, f.name) is not None)  # type: ignore[arg-type]
+    def __setitem__(self, key: str, value: Any) -> None:
+        super().__setitem__(key, value)
+        super().__setattr__(key, value)
 
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name in self and value is not None:
+            super().__setitem__(name, value)
+
+    def __reduce__(self) -> Any:
+        return type(self), tuple(getattr(self, field.name) for field in fields(self))  # type: ignore[arg-type]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class BaseModelOutput(ModelOutput):
     """last_hidden_state (B, S, N); hidden_states: embeddings and every layer; attentions: (B, H, S, S) a layer."""
 
@@ -41,7 +56,7 @@ class BaseModelOutput(ModelOutput):
     attentions: Tensors | None = None
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class BaseModelOutputWithPooling(ModelOutput):
     """As ``BaseModelOutput``, with pooler_output (B, N)."""
 
@@ -51,7 +66,7 @@ class BaseModelOutputWithPooling(ModelOutput):
     attentions: Tensors | None = None
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class SequenceClassifierOutput(ModelOutput):
     """loss (); logits (B, C)."""
 
@@ -77,7 +92,7 @@ class NextSentencePredictorOutput(SequenceClassifierOutput):
     """loss (); logits (B, 2): index 0 means that the second sentence follows the first."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class QuestionAnsweringModelOutput(ModelOutput):
     """loss (); start_logits and end_logits (B, S), the smallest number where the mask is 0."""
 
@@ -88,7 +103,7 @@ class QuestionAnsweringModelOutput(ModelOutput):
     attentions: Tensors | None = None
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class BertForPreTrainingOutput(ModelOutput):
     """loss (); prediction_logits (B, S, V); seq_relationship_logits (B, 2)."""
 

@@ -18,7 +18,6 @@ from bothways.families import Head
 from bothways.models import losses
 from bothways.models.base import ModelInputs, PreTrainedModel
 from bothways.models.outputs import (
-    BaseModelOutput,
     BaseModelOutputWithPooling,
     BertForPreTrainingOutput,
     MaskedLMOutput,
@@ -63,6 +62,10 @@ class EncoderModel(PreTrainedModel):
         position_ids: Tensor | None = None,
         head_mask: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
+        encoder_hidden_states: None = None,
+        encoder_attention_mask: None = None,
+        past_key_values: None = None,
+        use_cache: bool | None = None,
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
@@ -73,21 +76,26 @@ class EncoderModel(PreTrainedModel):
             input_ids: int64 (B, S), or a ``PackedBatch``.
             attention_mask: (B, S), 0 for padding, anywhere in a row.
             token_type_ids, position_ids: int64 (B, S).
-            head_mask: not supported; must be None.
+            head_mask: only all ones, or None.
             inputs_embeds: (B, S, N) in place of ``input_ids``.
+            encoder_hidden_states, encoder_attention_mask, past_key_values, use_cache: of decoders; no effect here, and
+                the first three must be None.
             output_attentions, output_hidden_states, return_dict: as in the configuration when None.
         """
         _refuse_head_mask(head_mask)
+        _refuse_decoding(encoder_hidden_states, encoder_attention_mask, past_key_values)
         inputs = ModelInputs.of(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
         want_hidden, want_weights = _wanted(self.config, output_hidden_states, output_attentions)
         encoded = self.encode(inputs, want_hidden=want_hidden, want_weights=want_weights)
         extras = _extras(inputs, encoded)
         last = inputs.unpack(encoded.hidden)
-        if getattr(self, "pooler", None) is None:
-            return _returned(BaseModelOutput(last_hidden_state=last, **extras), self.config, return_dict)
-        pooled = self.pooler(encoded.hidden.index_select(0, inputs.batch.seqlens.first_tokens))
+        pooled = None
+        if hasattr(self, "pooler"):
+            pooled = self.pooler(encoded.hidden.index_select(0, inputs.batch.seqlens.first_tokens))
         output = BaseModelOutputWithPooling(last_hidden_state=last, pooler_output=pooled, **extras)
-        return _returned(output, self.config, return_dict)
+        if self.config.return_dict if return_dict is None else return_dict:
+            return output
+        return (last, pooled, *output.to_tuple()[1 if pooled is None else 2 :])  # the second place is the pooled one
 
 
 class TaskModel(PreTrainedModel):
@@ -104,6 +112,7 @@ class TaskModel(PreTrainedModel):
         )
         for name, module in self.head.build(config).items():
             setattr(self, name, module)
+        self.num_labels = config.num_labels
         self.post_init()
 
     @property
@@ -113,10 +122,6 @@ class TaskModel(PreTrainedModel):
     @property
     def needs_pooler(self) -> bool:
         return self.head.reads == "pooled"
-
-    @property
-    def num_labels(self) -> int:
-        return self.config.num_labels
 
     def forward(
         self,
@@ -191,6 +196,12 @@ class NextSentenceModel(TaskModel):
     task = "next-sentence-prediction"
     output_class = NextSentencePredictorOutput
 
+    def forward(self, *args: Any, next_sentence_label: Tensor | None = None, **kwargs: Any) -> Any:
+        """logits (B, 2). ``next_sentence_label`` is the older name of ``labels``."""
+        if next_sentence_label is not None:
+            kwargs["labels"] = next_sentence_label
+        return super().forward(*args, **kwargs)
+
     def compute_loss(self, logits: Tensor, labels: Tensor, inputs: ModelInputs) -> Tensor:
         return losses.token_loss(logits.view(-1, 2), labels.view(-1))
 
@@ -203,6 +214,36 @@ class MaskedLMModel(TaskModel):
 
     task = "masked-lm"
     output_class = MaskedLMOutput
+
+    def forward(  # type: ignore[override]
+        self,
+        input_ids: Tensor | PackedBatch | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        head_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        encoder_hidden_states: None = None,
+        encoder_attention_mask: None = None,
+        labels: Tensor | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> Any:
+        """logits (B, S, V). The two encoder arguments are of decoders and must be None."""
+        _refuse_decoding(encoder_hidden_states, encoder_attention_mask, None)
+        return super().forward(
+            input_ids,
+            attention_mask,
+            token_type_ids,
+            position_ids,
+            head_mask,
+            inputs_embeds,
+            labels,
+            output_attentions,
+            output_hidden_states,
+            return_dict,
+        )
 
     def compute_logits(self, inputs: ModelInputs, *, rows: Rows | None = None, **options: Any) -> Any:
         if rows is None and inputs.layout is None and inputs.batch.labels is not None:
@@ -360,9 +401,15 @@ def _returned(output: ModelOutput, config: PretrainedConfig, return_dict: bool |
 
 
 def _refuse_head_mask(head_mask: Any) -> None:
-    if head_mask is not None:
+    if head_mask is not None and not bool((torch.as_tensor(head_mask) == 1).all()):
+        raise InputError("head_mask is not supported: pass None, and zero columns of attention.output.dense instead.")
+
+
+def _refuse_decoding(*arguments: Any) -> None:
+    if any(argument is not None for argument in arguments):
         raise InputError(
-            "head_mask is not supported: pass None, and zero the columns of attention.output.dense instead."
+            "encoder_hidden_states, encoder_attention_mask and past_key_values are for decoders, but this model reads "
+            "in both directions: leave them out."
         )
 
 

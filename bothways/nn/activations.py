@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -24,7 +25,14 @@ ACTIVATIONS: dict[str, Activation] = {
     "relu": F.relu,
     "silu": F.silu,
     "swish": F.silu,
-    "tanh": F.tanh,
+    "tanh": torch.tanh,
+    "gelu_fast": gelu_new,
+    "gelu_10": lambda x: F.gelu(x).clamp(-10, 10),
+    "quick_gelu": lambda x: x * torch.sigmoid(1.702 * x),
+    "mish": F.mish,
+    "sigmoid": torch.sigmoid,
+    "linear": lambda x: x,
+    "leaky_relu": F.leaky_relu,
 }
 
 

@@ -19,8 +19,8 @@ from torch.nn import functional as F
 from bothways.batching import SeqLens
 from bothways.nn.activations import activation
 from bothways.nn.attention import attention, attention_with_weights
-from bothways.nn.dropout import dropout
-from bothways.nn.linear import Linear, PreparedLinear
+from bothways.nn.dropout import Dropout
+from bothways.nn.linear import Linear, PreparedLinear, is_plain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +106,7 @@ class SelfAttention(nn.Module):
         self.num_attention_heads = spec.num_attention_heads
         self.head_dim = spec.hidden_size // spec.num_attention_heads
         self.causal = spec.causal
-        self.dropout_p = spec.attention_dropout
+        self.dropout = Dropout(spec.attention_dropout)
 
     def forward(
         self, x: Tensor, lens: SeqLens, rows: Rows | None, want_weights: bool
@@ -123,7 +123,7 @@ class SelfAttention(nn.Module):
         self, q: Tensor, k: Tensor, v: Tensor, lens: SeqLens, rows: Rows | None, want_weights: bool
     ) -> tuple[Tensor, list[Tensor] | None]:
         q_lens = lens if rows is None else rows.seqlens
-        p = self.dropout_p if self.training else 0.0
+        p = self.dropout.p if self.dropout.training else 0.0
         if not want_weights:
             return attention(q, k, v, q_lens, lens, causal=self.causal, dropout_p=p).flatten(1), None
         scale = self.head_dim**-0.5
@@ -133,10 +133,12 @@ class SelfAttention(nn.Module):
     def _project(self, x: Tensor, rows: Rows | None) -> tuple[Tensor, Tensor, Tensor]:
         if rows is not None:
             return self.query(x.index_select(0, rows.index)), self.key(x), self.value(x)
+        layers = (self.query, self.key, self.value)
+        if not all(is_plain(layer) for layer in layers):  # an adapter around one of them has a forward of its own
+            return self.query(x), self.key(x), self.value(x)
         if self.prepared is not None:
             joined = self.prepared(x)
         else:
-            layers = (self.query, self.key, self.value)
             joined = F.linear(x, torch.cat([m.weight for m in layers]), torch.cat([m.bias for m in layers]))
         q, k, v = joined.chunk(3, -1)
         return q, k, v
@@ -161,13 +163,10 @@ class Output(nn.Module):
         super().__init__()
         self.dense = Linear(in_features, spec.hidden_size)
         self.LayerNorm = nn.Identity() if spec.pre_norm else _norm(spec)
-        self.dropout_p = spec.hidden_dropout
+        self.dropout = Dropout(spec.hidden_dropout)
 
     def forward(self, x: Tensor, residual: Tensor) -> Tensor:
-        x = self.dense(x)
-        if self.training:
-            x = dropout(x, self.dropout_p)
-        return self.LayerNorm(x + residual)
+        return self.LayerNorm(self.dropout(self.dense(x)) + residual)
 
 
 def _norm(spec: BlockSpec) -> nn.LayerNorm:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from bothways.batching import PackedBatch
 from bothways.errors import InputError
-from bothways.nn.dropout import dropout
+from bothways.nn.dropout import Dropout
 
 
 class Embeddings(nn.Module):
@@ -31,7 +31,7 @@ class Embeddings(nn.Module):
         self.position_embeddings = nn.Embedding(max_position_embeddings, hidden_size)
         self.token_type_embeddings = nn.Embedding(type_vocab_size, hidden_size)
         self.LayerNorm = nn.LayerNorm(hidden_size, eps=layer_norm_eps)
-        self.dropout_p = hidden_dropout
+        self.dropout = Dropout(hidden_dropout)
 
     def forward(self, batch: PackedBatch, inputs_embeds: Tensor | None = None) -> Tensor:
         """The vectors that enter the first block, (T, N).
@@ -50,8 +50,7 @@ class Embeddings(nn.Module):
             hidden = hidden + self.token_type_embeddings.weight[0]
         else:
             hidden = hidden + self.token_type_embeddings(batch.token_type_ids)
-        hidden = self.LayerNorm(hidden)
-        return dropout(hidden, self.dropout_p) if self.training else hidden
+        return self.dropout(self.LayerNorm(hidden))
 
     def _check(self, batch: PackedBatch) -> None:
         if not batch.total_tokens or batch.input_ids.is_cuda:  # on a GPU the check would wait for the device

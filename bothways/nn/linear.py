@@ -45,6 +45,11 @@ class PreparedLinear:
         return F.linear(x, self.weight, self.bias)
 
 
+def is_plain(layer: nn.Module) -> bool:
+    """Whether the layer is what the library put there: nothing wrapped around it, no hooks that wait for a call."""
+    return type(layer) is Linear and not layer._forward_hooks and not layer._forward_pre_hooks
+
+
 def can_block_bfloat16() -> bool:
     """Whether torch offers the operations that store a bfloat16 weight in blocks, and this CPU has a use for them."""
     return (

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from bothways.batching import SeqLens
 from bothways.nn.block import BlockSpec, Rows, SelfAttention, TransformerBlock
-from bothways.nn.linear import Linear, PreparedLinear
+from bothways.nn.linear import Linear, PreparedLinear, is_plain
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class TransformerStack(nn.Module):
     """``num_layers`` blocks of one specification, as ``layer.0`` and so on."""
 
     compute_dtype: torch.dtype | None = None
+    gradient_checkpointing = False
+    _versions: tuple[tuple[int, int], ...] = ()
 
     def __init__(self, spec: BlockSpec, num_layers: int) -> None:
         super().__init__()
@@ -54,13 +57,19 @@ class TransformerStack(nn.Module):
             rows: the last block computes only these rows; ignored when hidden states or weights are wanted in full.
             want_hidden, want_weights: collect what ``output_hidden_states`` and ``output_attentions`` show.
         """
+        if self.compute_dtype is not None and (torch.is_grad_enabled() or not self.is_prepared):
+            self.unprepare()  # copies have no gradients, and may no longer be what the parameters say
         dtype = hidden.dtype
         hidden = hidden.to(self.compute_dtype or dtype)
         collected, weights = [hidden], []
         kept = None if want_hidden or want_weights else rows
         for number, block in enumerate(self.layer, start=1):
             last = number == len(self.layer)
-            hidden, block_weights = block(hidden, lens, kept if last else None, want_weights)
+            arguments = (hidden, lens, kept if last else None, want_weights)
+            if self.gradient_checkpointing and self.training:
+                hidden, block_weights = checkpoint(block, *arguments, use_reentrant=False)
+            else:
+                hidden, block_weights = block(*arguments)
             if want_hidden:
                 collected.append(hidden)
             weights.append(block_weights)
@@ -74,7 +83,11 @@ class TransformerStack(nn.Module):
 
     def prepare(self, dtype: torch.dtype) -> None:
         """Take the form for inference: joined projections in ``dtype``, laid out as this machine multiplies fastest."""
+        wrapped = [m for m in self.modules() if isinstance(m, nn.Linear) and not is_plain(m)]
+        if wrapped:
+            return  # adapters and hooks want to be called; without them nothing is lost but speed
         self.compute_dtype = dtype
+        self._versions = self._current_versions()
         for block in self.layer:
             assert isinstance(block, TransformerBlock)
             attention = block.attention.self
@@ -86,9 +99,18 @@ class TransformerStack(nn.Module):
             for linear in alone:  # a parameter in this dtype is as good as a copy
                 linear.prepared = None if linear.weight.dtype == dtype else PreparedLinear([linear], dtype)
 
+    @property
+    def is_prepared(self) -> bool:
+        """Whether the form for inference is there and still says what the parameters say."""
+        return self.compute_dtype is not None and self._versions == self._current_versions()
+
     def unprepare(self) -> None:
         """Forget the form for inference."""
         self.compute_dtype = None
         for module in self.modules():
             if isinstance(module, (SelfAttention, Linear)):
                 module.prepared = None
+
+    def _current_versions(self) -> tuple[tuple[int, int], ...]:
+        """Changes when a parameter is replaced, moved, cast or written to."""
+        return tuple((p.data_ptr(), p._version) for p in self.parameters())

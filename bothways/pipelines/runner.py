@@ -164,7 +164,7 @@ class PackedRunner:
     def _prepare(self) -> None:
         with self._lock:
             encoder: Any = self.model.base_model.encoder
-            ready = self._prepared_on == self.model.device and encoder.compute_dtype is not None
+            ready = self._prepared_on == self.model.device and encoder.is_prepared
             if not ready or self.model.training:
                 self.model.prepare_for_inference(self.dtype)
                 self._prepared_on = self.model.device

@@ -60,6 +60,8 @@ class CallOptions:
 
 def call_options(**given: Any) -> CallOptions:
     """The options of a call; an unknown name is refused and the nearest known one named."""
+    if given.pop("pad_to_max_length", False):  # how tutorials wrote it before version 3
+        given["padding"] = "max_length"
     known = [field.name for field in fields(CallOptions)]
     for name in given:
         if name not in known:

@@ -152,14 +152,134 @@ def test_other_sizes_are_named_with_both_shapes(tmp_path):
 def test_prepared_form_equals_the_parameters_and_is_dropped_by_training():
     _, ours = tiny_pair("bert", "sequence-classification")
     inputs = tiny_inputs()
-    expected = ours(**inputs).logits
-    ours.prepare_for_inference()
-    torch.testing.assert_close(ours(**inputs).logits, expected, atol=1e-5, rtol=0)
-    ours.prepare_for_inference("bfloat16")
-    assert 0 < (ours(**inputs).logits - expected).abs().max() < 0.1
+    expected = ours(**inputs).logits.detach()
+    with torch.no_grad():
+        ours.prepare_for_inference()
+        torch.testing.assert_close(ours(**inputs).logits, expected, atol=1e-5, rtol=0)
+        ours.prepare_for_inference("bfloat16")
+        assert 0 < (ours(**inputs).logits - expected).abs().max() < 0.1
     ours.train()
-    assert ours.bert.encoder.compute_dtype is None
+    assert not ours.bert.encoder.is_prepared
     torch.testing.assert_close(ours.eval()(**inputs).logits, expected, atol=0, rtol=0)
+
+
+@torch.no_grad()
+def test_prepared_copies_never_outlive_the_parameters():
+    _, ours = tiny_pair("bert", "sequence-classification")
+    inputs = tiny_inputs()
+    ours.prepare_for_inference()
+    before = ours(**inputs).logits
+    ours.bert.encoder.layer[0].attention.self.query.weight.mul_(0.3)
+    changed = ours(**inputs).logits
+    assert not torch.allclose(changed, before)
+    ours.prepare_for_inference()
+    torch.testing.assert_close(ours(**inputs).logits, changed)
+    assert ours.bfloat16()(**inputs).logits.dtype == torch.bfloat16
+    with torch.enable_grad():
+        ours.float().prepare_for_inference()
+        ours(**inputs, labels=torch.zeros(5, dtype=torch.int64)).loss.backward()
+    assert all(p.grad is not None for p in ours.parameters())
+
+
+def test_adapters_around_a_projection_are_called():
+    class Adapter(torch.nn.Module):
+        """As LoRA libraries write it: shows the weight of what it wraps, and adds to its output."""
+
+        def __init__(self, base):
+            super().__init__()
+            self.base = base
+            self.down = torch.nn.Parameter(torch.full((2, base.in_features), 0.3))
+            self.up = torch.nn.Parameter(torch.full((base.out_features, 2), 0.3))
+            self.weight, self.bias = base.weight, base.bias
+
+        def forward(self, x):
+            return self.base(x) + x @ self.down.T @ self.up.T
+
+    theirs, ours = tiny_pair("bert", "sequence-classification")
+    for model in (theirs, ours):
+        for layer in model.bert.encoder.layer:
+            layer.attention.self.query = Adapter(layer.attention.self.query)
+            layer.attention.self.value = Adapter(layer.attention.self.value)
+    inputs = tiny_inputs()
+    torch.testing.assert_close(ours(**inputs).logits, theirs(**inputs).logits, atol=1e-5, rtol=0)
+    ours(**inputs).logits.sum().backward()
+    assert ours.bert.encoder.layer[0].attention.self.query.up.grad.abs().max() > 0
+    with torch.no_grad():
+        torch.testing.assert_close(
+            ours.prepare_for_inference()(**inputs).logits, theirs(**inputs).logits, atol=1e-5, rtol=0
+        )
+
+
+def test_dropout_modules_are_found_and_obeyed():
+    theirs, ours = tiny_pair("bert", "sequence-classification", hidden_dropout_prob=0.5)
+    names = {name for name, m in theirs.named_modules() if isinstance(m, torch.nn.Dropout)}
+    assert {name for name, m in ours.named_modules() if isinstance(m, torch.nn.Dropout)} == names
+    inputs = tiny_inputs()
+    for module in ours.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.train()
+    assert not torch.equal(ours(**inputs).logits, ours(**inputs).logits)
+    ours.train()
+    for module in ours.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    torch.testing.assert_close(ours(**inputs).logits, theirs.eval()(**inputs).logits, atol=1e-5, rtol=0)
+
+
+def test_gradient_checkpointing_changes_no_gradient():
+    _, ours = tiny_pair("bert", "sequence-classification", hidden_dropout_prob=0.3)
+    gradients = []
+    for on in (False, True):
+        ours.train().zero_grad()
+        ours.gradient_checkpointing_enable() if on else ours.gradient_checkpointing_disable()
+        assert ours.is_gradient_checkpointing is on
+        torch.manual_seed(3)
+        ours(**tiny_inputs(), labels=torch.zeros(5, dtype=torch.int64)).loss.backward()
+        gradients.append([p.grad.clone() for p in ours.parameters()])
+    for a, b in zip(*gradients, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_what_would_give_other_numbers_is_refused():
+    with pytest.raises(ConfigError, match="position_embedding_type is 'relative_key'; only 'absolute'"):
+        BertConfig(position_embedding_type="relative_key")
+    with pytest.raises(ConfigError, match="is_decoder"):
+        BertConfig(is_decoder=True)
+
+
+def test_outputs_are_dictionaries_too():
+    _, ours = tiny_pair("bert", "sequence-classification")
+    output = ours(**tiny_inputs())
+    assert isinstance(output, dict) and list(output) == ["logits"] and output.loss is None
+    output["loss"] = torch.tensor(1.0)
+    assert output.loss == 1 and output[0] is output.logits  # as in the reference: late items come last
+    output.logits = output.logits * 2
+    assert output["logits"] is output.logits
+    with pytest.raises(KeyError, match="has no 'start_logits' here. Present: logits, loss"):
+        output["start_logits"]
+    body = BertModel(BertConfig(**TINY["bert"]), add_pooling_layer=False)
+    assert body(**tiny_inputs()).pooler_output is None
+    hidden, pooled = body(**tiny_inputs(), return_dict=False)
+    assert pooled is None
+
+
+def test_weights_given_to_save_are_what_is_saved(tmp_path):
+    _, ours = tiny_pair("bert", "sequence-classification")
+    zeros = {name: tensor * 0 for name, tensor in ours.state_dict().items()}
+    ours.save_pretrained(tmp_path, state_dict=zeros, safe_serialization=True)
+    assert not load_file(tmp_path / "model.safetensors")["classifier.weight"].any()
+    with pytest.raises(InputError, match="only safetensors are written"):
+        ours.save_pretrained(tmp_path, safe_serialization=False)
+    with pytest.raises(TypeError, match="max_shard_sise"):
+        ours.save_pretrained(tmp_path, max_shard_sise="1GB")
+
+
+def test_weights_given_to_load_need_no_directory():
+    _, ours = tiny_pair("bert", "base")
+    again = BertModel.from_pretrained(None, config=ours.config, state_dict=ours.state_dict())
+    same_logits(ours, again, "base")
+    half = AutoModel.from_config(ours.config, torch_dtype=torch.float16)
+    assert half.dtype == torch.float16
 
 
 HOSTILE = {
