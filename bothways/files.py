@@ -20,8 +20,14 @@ MAX_JSON_BYTES = 64 * 2**20  # the largest tokenizer.json in wide use has about 
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; on success flush it and rename it to ``path``, else remove it."""
-    target = Path(path)
+    """Yield a temporary path beside ``path``; on success flush it and rename it to ``path``, else remove it.
+
+    A link is followed; a device or pipe is written to as it is.
+    """
+    target = Path(path).resolve()
+    if target.exists() and not target.is_file() and not target.is_dir():
+        yield target
+        return
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
     os.close(handle)

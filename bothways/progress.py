@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+_stop = threading.Event()
+
+
+def request_stop() -> None:
+    """Ask long work to end at its next step. Python may lose a ``KeyboardInterrupt`` that comes inside an import."""
+    _stop.set()
+
+
+def accept_stop() -> None:
+    """The request was heard: what follows, such as saving, runs to its end."""
+    _stop.clear()
 
 
 @contextmanager
 def progress_bar(
     title: str, total: float | None, unit: str = "texts", *, show: bool | None = None
 ) -> Iterator[Callable[..., None]]:
-    """Yield ``advance(n=1, note="")``.
+    """Yield ``advance(n=1, note="")``, which raises ``KeyboardInterrupt`` after ``request_stop``.
 
     Args:
         title: what is being done.
@@ -22,7 +35,7 @@ def progress_bar(
     if show is None:
         show = sys.stderr.isatty()
     if not show:
-        yield lambda n=1, note="": None
+        yield lambda n=1, note="": _check_stop()
         return
 
     from rich.console import Console
@@ -46,8 +59,14 @@ def progress_bar(
 
         def advance(n: float = 1, note: str = "") -> None:
             speed = progress.tasks[0].speed
+            _check_stop()
             progress.update(task, advance=n, rate=f"{speed:,.0f}/s" if speed else "")
             if note:
                 progress.update(task, note=note)
 
         yield advance
+
+
+def _check_stop() -> None:
+    if _stop.is_set():
+        raise KeyboardInterrupt

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 
 import typer
@@ -14,6 +15,7 @@ from bothways.cli.models import models_command
 from bothways.cli.predict import predict_command
 from bothways.cli.train import train_command
 from bothways.errors import BothwaysError
+from bothways.progress import request_stop
 
 FAILED, WRONG_USE, INTERRUPTED = 1, 2, 130
 
@@ -43,6 +45,8 @@ def root(version: bool = typer.Option(False, "--version", help="Print the versio
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 failed, 2 wrong use, 130 interrupted."""
+    signal.signal(signal.SIGINT, _interrupt)
+    sys.unraisablehook = _without_interrupts
     sys.exit(run(arguments))
 
 
@@ -68,6 +72,17 @@ def run(arguments: list[str] | None = None) -> int:
     if code == INTERRUPTED:
         return _say("Stopped. No file was written.", INTERRUPTED, label="")
     return code if isinstance(code, int) else 0
+
+
+def _interrupt(*_: object) -> None:
+    request_stop()
+    raise KeyboardInterrupt
+
+
+def _without_interrupts(problem: sys.UnraisableHookArgs) -> None:
+    """An interrupt that Python had to drop is no news: the request to stop stands."""
+    if not issubclass(problem.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(problem)
 
 
 def _is_usage_error(problem: Exception) -> bool:

@@ -36,7 +36,7 @@ def demo_command(
     outcome = train(messages, output, seed=seed, say=lambda line: print(line, file=sys.stderr))
     show_outcome(outcome)
 
-    held_out = output / "held-out.csv"
+    held_out = output.parent / f"{output.name}-held-out.csv"  # beside: what lies in the directory is the run's own
     _, examples = holdout_split(load_labelled(messages).examples, HOLDOUT, seed)
     _write_examples(held_out, [(e.text, str(e.label)) for e in examples])
     _show_command("evaluate", str(output), str(held_out))

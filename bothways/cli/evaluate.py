@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bothways.cli.predict import load_classifier
+from bothways.cli.predict import check_file_output, load_classifier
 
 if TYPE_CHECKING:
     from bothways.data import LabelKind
@@ -33,6 +33,7 @@ def evaluate_command(
     from bothways.files import write_json
     from bothways.training.scoring import all_scores
 
+    check_file_output(output)
     pipe = load_classifier(model, precision)
     config = pipe.model.config
     kind: LabelKind = KINDS.get(config.problem_type, "single")
@@ -45,6 +46,7 @@ def evaluate_command(
         format=file_format,
         encoding=encoding,
     )
+    _compare_columns(model, read.columns.text_pair is not None)
     if kind != "regression":
         check_labels(read, list(config.label2id))
     gold = [example.label for example in read.examples]
@@ -59,6 +61,22 @@ def evaluate_command(
         write_json(
             output, {"model": model, "file": str(file), "count": len(gold), "intervals": shown, "metrics": metrics}
         )
+
+
+def _compare_columns(model: str, paired: bool) -> None:
+    """Say so when a model that learned pairs of texts is asked about single ones, or the other way round."""
+    import sys
+
+    from bothways.files import read_json
+    from bothways.training.publish import MANIFEST
+
+    manifest = Path(model) / MANIFEST
+    if not manifest.is_file():
+        return
+    learned_pairs = read_json(manifest)["data"]["columns"]["text_pair"] is not None
+    if learned_pairs != paired:
+        learned, asked = ("pairs of texts", "single texts") if learned_pairs else ("single texts", "pairs of texts")
+        print(f"The model was trained on {learned} and is asked about {asked}: mind the scores.", file=sys.stderr)
 
 
 def _answers(pipe: Any, examples: Any, kind: str) -> list[Any]:

@@ -36,6 +36,8 @@ def predict_command(
     from bothways.data import iter_texts
     from bothways.progress import progress_bar
 
+    check_file_output(output)
+    _check_options(top_k, long_input)
     texts = iter_texts(file, text_column=text_column, format=file_format, encoding=encoding)
     pipe = load_classifier(model, precision)
     several = pipe.model.config.problem_type == "multi_label_classification"
@@ -53,6 +55,24 @@ def predict_command(
         what = f"{windowed:,} of {count:,} inputs were windowed" if windowed else ""
         cut = f"{truncated:,} of {count:,} inputs were truncated" if truncated else ""
         print("; ".join(part for part in (what, cut) if part) + ".", file=sys.stderr)
+
+
+def check_file_output(output: Path | None) -> None:
+    """Refuse a directory where a file is to be written, before any work."""
+    from bothways.errors import UsageError
+
+    if output is not None and output.is_dir():
+        raise UsageError(f"--output {output} is a directory; give the name of a file.")
+
+
+def _check_options(top_k: int | None, long_input: str) -> None:
+    from bothways.errors import UsageError
+    from bothways.tasks.encoded import LONG_INPUT
+
+    if top_k is not None and top_k < 0:
+        raise UsageError(f"--top-k is {top_k}; expected a number of labels, or 0 for all.")
+    if long_input not in LONG_INPUT:
+        raise UsageError(f"--long-input is {long_input!r}; expected one of {', '.join(LONG_INPUT)}.")
 
 
 def load_classifier(model: str, precision: str) -> Any:

@@ -201,7 +201,7 @@ def example_text(row: Row, column: str, file: str) -> str:
         value = row.values[column]
     except KeyError:
         keys = ", ".join(row.values) or "none"
-        raise DataError(f"{file}, line {row.line} has no {column!r}. Its keys: {keys}.") from None
+        raise DataError(f"{file}, line {row.line} has no {column!r}. Its keys: {keys}. Give it one, or null.") from None
     if isinstance(value, str):
         if value.isascii() or not any("\ud800" <= c <= "\udfff" for c in value):
             return value

@@ -18,6 +18,9 @@ _MANY_FRACTIONS = 20
 _LIST_CHARS = 10_000  # a list of labels written as text is short
 
 
+LARGEST_SCORE = 1e15  # beyond it squares of differences leave the range of 32-bit numbers
+
+
 def infer_task(labels: Iterable[Any], *, column: str | None = None) -> LabelKind:
     """The kind of task that a column of labels stands for.
 
@@ -92,6 +95,8 @@ def score(value: Any) -> float:
         raise ValueError(f"the score is {value!r:.60}; expected a number.")
     if not math.isfinite(number):
         raise ValueError(f"the score is {number}; expected a finite number. Remove the row or leave the score empty.")
+    if abs(number) > LARGEST_SCORE:
+        raise ValueError(f"the score is {number:g}; scores up to {LARGEST_SCORE:g} are used. Divide them all.")
     return number
 
 

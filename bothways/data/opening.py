@@ -161,8 +161,10 @@ class _GzipBytes(io.RawIOBase):
 def _encoding(stream: io.BufferedReader, name: str, asked: str | None) -> str:
     if asked is not None:
         try:
-            return codecs.lookup(asked).name
-        except LookupError:
+            found = codecs.lookup(asked)
+            "".encode(found.name)  # some codecs are no encodings of text
+            return found.name
+        except (LookupError, UnicodeError):
             raise UsageError(
                 f"unknown encoding {asked!r} for {name}. Usual ones: utf-8, utf-16, latin-1, cp1252."
             ) from None

@@ -213,6 +213,8 @@ def _limited_iterations() -> Iterator[None]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
+        # a guess that the labels are meant as numbers; here the kind of the labels is known
+        warnings.filterwarnings("ignore", message="The number of unique classes")
         yield
 
 

@@ -118,44 +118,23 @@ def parse_dtype(dtype: torch.dtype | str | None, tensors: dict[str, torch.Tensor
     return found
 
 
-NO_EFFECT = frozenset(
-    [
+NO_EFFECT = (
+    *(
         "trust_remote_code",
         "low_cpu_mem_usage",
         "attn_implementation",
         "use_cache",
         "force_download",
         "resume_download",
-        "proxies",
-        "weights_only",
-        "use_auth_token",
-        "torchscript",
-        "max_memory",
-        "offload_folder",
-        "offload_state_dict",
-        "mirror",
-        "_fast_init",
-        "_from_auto",
-        "_from_pipeline",
-        "_commit_hash",
-    ]
+    ),
+    *("proxies", "weights_only", "use_auth_token", "torchscript", "max_memory", "offload_folder", "mirror"),
+    *("offload_state_dict", "_fast_init", "_from_auto", "_from_pipeline", "_commit_hash"),
 )
 """Arguments of the ecosystem that change nothing here: nothing in a model is ever run, and there is one attention."""
 
-ONLY_UNSET = frozenset(
-    [
-        "subfolder",
-        "variant",
-        "from_tf",
-        "from_flax",
-        "quantization_config",
-        "load_in_8bit",
-        "load_in_4bit",
-        "key_mapping",
-        "generation_config",
-        "gguf_file",
-        "tp_plan",
-    ]
+ONLY_UNSET = (
+    *("subfolder", "variant", "from_tf", "from_flax", "quantization_config", "load_in_8bit", "load_in_4bit"),
+    *("key_mapping", "generation_config", "gguf_file", "tp_plan"),
 )
 """Arguments that would have to change something, and cannot."""
 

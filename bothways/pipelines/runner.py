@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from bothways.batching import PackedBatch, SeqLens, batches_by_tokens, collate
-from bothways.errors import InputError
+from bothways.errors import CheckpointError, InputError
 from bothways.models.base import ModelInputs, PreTrainedModel
 from bothways.models.loading import parse_dtype
 from bothways.models.task_models import TaskModel
@@ -81,6 +81,12 @@ class PackedRunner:
         if not outputs:
             return np.zeros((0, model.config.num_labels), dtype=np.float32)
         joined = _to_numpy(torch.cat(outputs))
+        wrong = int((~np.isfinite(joined)).any(axis=1).sum())
+        if wrong:
+            raise CheckpointError(
+                f"the model gives no numbers (NaN or infinite) for {wrong} of {len(joined)} sequences: its weights are "
+                f"damaged, or too large for {self.dtype or model.dtype}."
+            )
         logits = np.empty_like(joined)
         logits[order] = joined
         return logits[rows.source]

@@ -87,7 +87,7 @@ def train(
     """
     options = dict(locals())
     start = time.perf_counter()
-    directory, files = Path(output), [data] if isinstance(data, (str, os.PathLike)) else list(data)
+    directory, files = Path(output).resolve(), [data] if isinstance(data, (str, os.PathLike)) else list(data)
     settings = _settings(
         task,
         epochs=epochs,
@@ -97,17 +97,17 @@ def train(
         minutes=minutes,
         precision=precision,
     )
-    check_output(directory)
+    check_output(directory, [Path(file) for file in (*files, *([evaluation] if evaluation else []))])
     reading = {"text_column": text_column, "label_column": label_column, "encoding": encoding, "format": format}
     split = load_split(files, evaluation, seed=seed, kind=kind, **reading)
     if epochs is None:
         settings = replace(settings, epochs=default_epochs(len(split.train), len(split.label_names)))
     say(_about(split))
     source = resolve_model(model)
+    most = position_limit(AutoConfig.from_pretrained(source))
+    limit = _limit(max_length, most)
     baseline = _baseline(split, seed)
     classifier, tokenizer = _load(source, split, seed)
-    most = position_limit(classifier.config)
-    limit = _limit(max_length, most)
     features, read = training_features(tokenizer, split, limit, classifier.config.label2id)
     judge = _Judge(classifier, encode_examples(tokenizer, split.evaluation, most, "window"), split, settings)
     say(_plan(settings, len(features), judge.runner.dtype))

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from bothways.batching import PackedBatch, collate
 from bothways.errors import BothwaysError, UsageError
 from bothways.nn.linear import has_fast_bfloat16
-from bothways.progress import progress_bar
+from bothways.progress import accept_stop, progress_bar
 from bothways.training.compact_vocabulary import CompactVocabulary
 from bothways.training.optimizers import AdamW, parameter_groups
 from bothways.training.schedules import linear
@@ -62,7 +62,13 @@ class FitSettings:
                 ("epochs", self.epochs, self.epochs >= 1, "a whole number from 1"),
                 ("learning_rate", self.learning_rate, 0 < self.learning_rate < 1, "a number above 0 and below 1"),
                 ("batch_size", self.batch_size, self.batch_size >= 1, "a whole number from 1"),
-                ("minutes", self.minutes, self.minutes is None or self.minutes > 0, "a number above 0"),
+                (
+                    "minutes",
+                    self.minutes,
+                    self.minutes is None or 0 < self.minutes < 1e6,
+                    "a number above 0 and below 1e6",
+                ),
+                ("seed", self.seed, 0 <= self.seed < 2**32, "a whole number from 0 to 4294967295"),
             )
             if not ok
         ]
@@ -154,6 +160,7 @@ def fit(
         if not run.history:
             raise
         stopped = "interrupt"
+        accept_stop()
     run.restore_best()
     return FitResult(
         history=tuple(run.history),

@@ -5,33 +5,66 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from bothways.errors import UsageError
-from bothways.files import flush_to_disk, umask
+from bothways.files import flush_to_disk, read_json, umask
 
 MANIFEST = "bothways.json"
+LONGEST_NAME = 200  # bytes: file systems take 255, and the temporary name is longer
 
 
-def check_output(directory: Path) -> None:
-    """Refuse, before any work, a place where the result could not be put.
+def check_output(directory: Path, inputs: Sequence[Path] = ()) -> None:
+    """Refuse, before any work, a place where the result could not be put, or where it would replace other things.
+
+    Args:
+        directory: where the result is to be.
+        inputs: files that are read; none may lie in the directory.
 
     Raises:
-        UsageError: a file, a directory with other things in it, or one that cannot be written.
+        UsageError: a file, a directory with things that no run wrote, or one that cannot be written.
     """
-    if directory.exists() and not directory.is_dir():
-        raise UsageError(f"--output {directory} is a file; give a directory for the model.")
-    if directory.is_dir() and any(directory.iterdir()) and not (directory / MANIFEST).is_file():
-        shown = ", ".join(sorted(p.name for p in directory.iterdir())[:4])
-        raise UsageError(
-            f"--output {directory} is not empty ({shown}) and not an earlier result (no {MANIFEST}). "
-            "Choose a new directory."
-        )
+    what = f"--output {directory}"
     parent = _existing_parent(directory)
-    if not os.access(parent, os.W_OK):
-        raise UsageError(f"--output {directory}: no permission to write in {parent}.")
+    if directory.is_file() or not parent.is_dir():
+        found = directory if directory.is_file() else parent
+        raise UsageError(f"{what}: {found} is a file; give a directory for the model.")
+    if len(os.fsencode(directory.name)) > LONGEST_NAME:
+        raise UsageError(f"{what}: the name has {len(os.fsencode(directory.name))} bytes; at most {LONGEST_NAME} fit.")
+    if directory.is_dir():
+        _check_existing(directory, what, inputs)
+        parent = directory.parent
+    try:
+        os.rmdir(tempfile.mkdtemp(dir=parent, prefix=".bothways-"))
+    except OSError as problem:
+        raise UsageError(f"{what}: cannot write in {parent} ({problem.strerror}). Choose another directory.") from None
+
+
+def _check_existing(directory: Path, what: str, inputs: Sequence[Path]) -> None:
+    if directory == Path.cwd():
+        raise UsageError(f"{what} is the current directory, which cannot be replaced; give a new one inside it.")
+    if os.path.ismount(directory):
+        raise UsageError(f"{what} is a mount point, which cannot be replaced; give a directory inside it.")
+    names = {path.name for path in directory.iterdir()}
+    if names and MANIFEST not in names:
+        raise UsageError(
+            f"{what} is not empty ({_some(names)}) and not an earlier result (no {MANIFEST}). Choose a new directory."
+        )
+    inside = [path for path in inputs if directory in path.resolve().parents]
+    own = set(read_json(directory / MANIFEST, error=UsageError).get("files", ())) if names else set()
+    foreign = {path.name for path in inside} | (names - own - {MANIFEST})
+    if foreign:
+        raise UsageError(
+            f"{what} is an earlier result, but {_some(foreign)} in it is not from that run and would be lost. "
+            "Move it away, or choose a new directory."
+        )
+
+
+def _some(names: Iterable[str]) -> str:
+    ordered = sorted(names)
+    return ", ".join(ordered[:4]) + (f" and {len(ordered) - 4} more" if len(ordered) > 4 else "")
 
 
 @contextmanager
@@ -92,7 +125,5 @@ def _is_running(process: int) -> bool:
 
 
 def _existing_parent(directory: Path) -> Path:
-    for parent in (directory, *directory.absolute().parents):
-        if parent.is_dir():
-            return parent
-    return Path("/")
+    """The nearest parent that is there, be it a directory or not."""
+    return next(parent for parent in directory.parents if parent.exists())

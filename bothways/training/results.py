@@ -89,8 +89,9 @@ def write_results(directory: Path, run: Run, model: Any, tokenizer: Any) -> Trai
         tokenizer.save_pretrained(temporary)
         comparison = _compare(run, sum(p.stat().st_size for p in temporary.glob("*.safetensors")) / 1e6)
         manifest = make_manifest(run, directory, metrics, comparison, sha256_of(temporary / "model.safetensors"))
-        write_json(temporary / MANIFEST, manifest)
         write_training_report(temporary, run, comparison, manifest)
+        manifest["files"] = sorted(path.name for path in temporary.iterdir())
+        write_json(temporary / MANIFEST, manifest)
     return TrainOutcome(directory=directory, comparison=comparison, metrics=metrics, notes=notes(run))
 
 

@@ -60,6 +60,14 @@ def test_wrong_use(tiny_model, reviews, command, tmp_path):
     refused("train", tmp_path, *out, message="directory")
     refused("train", reviews, "-o", reviews, message="is a file; give a directory")
     refused("train", reviews, "-o", tiny_model, message="is not empty")
+    refused("train", reviews, "-o", reviews / "x", message="is a file")
+    refused("train", reviews, "-o", tmp_path / ("n" * 245), message="245 bytes")
+    refused("train", reviews, *out, "--minutes", "inf", message="minutes is inf")
+    refused("train", reviews, *out, "--seed", -1, message="seed is -1, expected a whole number from 0")
+    refused("train", reviews, *out, "--encoding", "rot13", message="unknown encoding 'rot13'")
+    refused("predict", tiny_model, reviews, "--top-k", -1, message="--top-k is -1")
+    refused("predict", tiny_model, reviews, "--long-input", "cut", message="expected one of window, truncate, error")
+    refused("predict", tiny_model, reviews, "-o", tmp_path, message="is a directory; give the name of a file")
     refused("train", reviews, *out, "--epochs", 0, message="epochs is 0, expected a whole number from 1")
     refused("train", reviews, *out, "--task", "ner2", message="unknown task 'ner2'. Known tasks: text-classification")
     refused("train", reviews, *out, "--precision", "int3", message="precision is 'int3'; expected one of auto")
@@ -79,6 +87,32 @@ def test_a_model_without_the_head(tiny_model, command, tmp_path):
     (tmp_path / "t.txt").write_text("a\n")
     code, _, err = command("predict", tiny_model, tmp_path / "t.txt")
     assert code == 1 and "BertModel" in err and "bothways train" in err
+
+
+def test_the_current_directory_is_not_replaced(tiny_model, reviews, command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = command("train", reviews, "-o", ".", "--model", tiny_model)
+    assert code == 2 and "is the current directory" in err and list(tmp_path.iterdir()) == []
+
+
+def test_weights_that_are_no_numbers(trained, command, tmp_path, reviews):
+    import shutil
+
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(trained, tmp_path / "nan")
+    weights = load_file(trained / "model.safetensors")
+    weights["classifier.weight"].fill_(float("nan"))
+    save_file(weights, tmp_path / "nan" / "model.safetensors", metadata={"format": "pt"})
+    for verb in ("predict", "evaluate"):
+        code, out, err = command(verb, tmp_path / "nan", reviews)
+        assert code == 1 and "gives no numbers (NaN or infinite)" in err and "NaN" not in out
+
+
+def test_pairs_asked_of_a_model_of_single_texts(trained, command, tmp_path):
+    (tmp_path / "pairs.csv").write_text("text_a,text_b,label\na good film,a book,pos\na bad film,a book,neg\n")
+    code, _, err = command("evaluate", trained, tmp_path / "pairs.csv")
+    assert code == 0 and "was trained on single texts and is asked about pairs of texts" in err
 
 
 def test_labels_that_training_never_saw(trained, command, tmp_path, reviews, tiny_model):

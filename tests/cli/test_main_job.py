@@ -126,9 +126,32 @@ def test_other_kinds_of_labels(kind, tiny_model, command, tmp_path):
 def test_an_earlier_result_is_replaced_whole(trained, tiny_model, reviews, command, tmp_path):
     output = tmp_path / "model"
     command("train", reviews, "-o", output, "--model", tiny_model, "--epochs", 1)
-    (output / "stale").write_text("x")
-    assert command("train", reviews, "-o", output, "--model", tiny_model, "--epochs", 1)[0] == 0
-    assert not (output / "stale").exists() and not list(tmp_path.glob(".model*"))
+    again = ["train", reviews, "-o", output, "--model", tiny_model, "--epochs", 1]
+    assert command(*again)[0] == 0 and not list(tmp_path.glob(".model*"))
+    (output / "notes.txt").write_text("mine")
+    code, _, err = command(*again)
+    assert code == 2 and "notes.txt in it is not from that run and would be lost" in err
+    assert (output / "notes.txt").read_text() == "mine"
+
+
+def test_links_are_followed(trained, tiny_model, reviews, command, tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    assert command("train", reviews, "-o", tmp_path / "link", "--model", tiny_model, "--epochs", 1)[0] == 0
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "real" / "bothways.json").is_file()
+    (tmp_path / "t.txt").write_text("good\n")
+    (tmp_path / "answers").symlink_to(tmp_path / "target.jsonl")
+    assert command("predict", trained, tmp_path / "t.txt", "-o", tmp_path / "answers")[0] == 0
+    assert (tmp_path / "answers").is_symlink() and json_lines((tmp_path / "target.jsonl").read_text())
+
+
+def test_a_device_is_written_to_and_stays_one(trained, command, tmp_path):
+    (tmp_path / "t.txt").write_text("good\n")
+    os.mkfifo(tmp_path / "pipe")
+    reader = subprocess.Popen(["cat", tmp_path / "pipe"], stdout=subprocess.PIPE, text=True)
+    assert command("predict", trained, tmp_path / "t.txt", "-o", tmp_path / "pipe")[0] == 0
+    assert json_lines(reader.communicate()[0])[0]["row"] == 1
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_ctrl_c_in_the_middle_keeps_the_best_epoch(tiny_model, reviews, tmp_path):
