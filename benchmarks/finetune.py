@@ -119,7 +119,8 @@ def start(system: System, args: argparse.Namespace) -> Worker:
         max_length=128,  # no sentence of SST-2 is longer
         bfloat16=system.bfloat16,
         thread_count=args.threads,
-        settings={} if args.epochs is None else {"epochs": args.epochs},
+        # one rate for all parameters: the Trainer has no other for the head
+        settings={"batch_size": 32, "head_factor": 1.0} | ({} if args.epochs is None else {"epochs": args.epochs}),
     )
     if system.ours:
         return Worker(system.name, OurTraining, args.threads, job=job)
