@@ -190,9 +190,10 @@ def test_the_head_learns_faster_than_the_body():
 
 
 @pytest.mark.parametrize(
-    ("texts", "labels", "epochs"), [(432, 6, 4), (8_002, 77, 4), (6_920, 2, 3), (100_001, 2, 2), (499, 1, 4)]
+    ("texts", "labels", "expected"),
+    [(432, 6, (4, 100)), (8_002, 77, (4, 100)), (6_920, 2, (3, 20)), (100_001, 2, (2, 20)), (499, 1, (4, 100))],
 )
-def test_default_epochs(texts, labels, epochs):
-    from bothways.training.job import default_epochs
+def test_defaults_by_texts_a_label(texts, labels, expected):
+    from bothways.training.job import defaults_for
 
-    assert default_epochs(texts, labels) == epochs
+    assert defaults_for(texts, labels) == expected
