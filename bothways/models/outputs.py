@@ -48,17 +48,8 @@ class ModelOutput(OrderedDict[str, Any]):
 
 
 @dataclass(eq=False, repr=False)
-class BaseModelOutput(ModelOutput):
-    """last_hidden_state (B, S, N); hidden_states: embeddings and every layer; attentions: (B, H, S, S) a layer."""
-
-    last_hidden_state: Tensor | None = None
-    hidden_states: Tensors | None = None
-    attentions: Tensors | None = None
-
-
-@dataclass(eq=False, repr=False)
 class BaseModelOutputWithPooling(ModelOutput):
-    """As ``BaseModelOutput``, with pooler_output (B, N)."""
+    """last_hidden_state (B, S, N); pooler_output (B, N); hidden_states: embeddings and each layer; attentions."""
 
     last_hidden_state: Tensor | None = None
     pooler_output: Tensor | None = None
