@@ -42,7 +42,7 @@ class EncoderModel(PreTrainedModel):
         if not nested:
             self.post_init()
 
-    def encode(
+    def run_body(
         self,
         inputs: ModelInputs,
         *,
@@ -86,7 +86,7 @@ class EncoderModel(PreTrainedModel):
         _refuse_decoding(encoder_hidden_states, encoder_attention_mask, past_key_values)
         inputs = ModelInputs.of(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
         want_hidden, want_weights = _wanted(self.config, output_hidden_states, output_attentions)
-        encoded = self.encode(inputs, want_hidden=want_hidden, want_weights=want_weights)
+        encoded = self.run_body(inputs, want_hidden=want_hidden, want_weights=want_weights)
         extras = _extras(inputs, encoded)
         last = inputs.unpack(encoded.hidden)
         pooled = None
@@ -159,7 +159,7 @@ class TaskModel(PreTrainedModel):
         body = self.base_model
         if self.head.reads != "tokens":
             rows = first_rows(inputs.batch.seqlens)
-        encoded = body.encode(inputs, rows=rows, want_hidden=want_hidden, want_weights=want_weights)
+        encoded = body.run_body(inputs, rows=rows, want_hidden=want_hidden, want_weights=want_weights)
         features = body.pooler(encoded.hidden) if self.head.reads == "pooled" else encoded.hidden
         return self.head.logits(self, features), encoded
 
@@ -348,7 +348,7 @@ class PreTrainingModel(TaskModel):
         _refuse_head_mask(head_mask)
         inputs = ModelInputs.of(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
         want_hidden, want_weights = _wanted(self.config, output_hidden_states, output_attentions)
-        encoded = self.base_model.encode(inputs, want_hidden=want_hidden, want_weights=want_weights)
+        encoded = self.base_model.run_body(inputs, want_hidden=want_hidden, want_weights=want_weights)
         scores = self.head.logits(self, encoded.hidden)
         pooled = self.base_model.pooler(encoded.hidden.index_select(0, inputs.batch.seqlens.first_tokens))
         relation = self.cls.seq_relationship(pooled)

@@ -1,6 +1,6 @@
 """Pipelines: a task and a model, texts in, answers out.
 
-``runner.py`` is the engine, ``base.py`` the forms of a call, one file per task, ``build.py`` has ``pipeline()``.
+``base.py`` has the forms of a call, one file per task, ``build.py`` has ``pipeline()``.
 """
 
 from __future__ import annotations
@@ -12,13 +12,11 @@ if TYPE_CHECKING:
     from bothways.pipelines.build import pipeline as pipeline
     from bothways.pipelines.feature_extraction import FeatureExtractionPipeline as FeatureExtractionPipeline
     from bothways.pipelines.fill_mask import FillMaskPipeline as FillMaskPipeline
-    from bothways.pipelines.runner import PackedRunner as PackedRunner
     from bothways.pipelines.text_classification import TextClassificationPipeline as TextClassificationPipeline
 
 _MODULE_OF = {
     "FeatureExtractionPipeline": "feature_extraction",
     "FillMaskPipeline": "fill_mask",
-    "PackedRunner": "runner",
     "Pipeline": "base",
     "TextClassificationPipeline": "text_classification",
     "pipeline": "build",

@@ -11,9 +11,9 @@ import torch
 
 from bothways.errors import InputError
 from bothways.models.base import PreTrainedModel
+from bothways.models.runner import PackedRunner
 from bothways.models.task_models import TaskModel
 from bothways.pipelines.options import TextOptions
-from bothways.pipelines.runner import PackedRunner
 from bothways.pipelines.streaming import CHUNK_CHARACTERS, CHUNK_ITEMS, chunks
 from bothways.tokenizers.base import PreTrainedTokenizerBase
 

@@ -20,7 +20,7 @@ from bothways.data import TextExample
 from bothways.errors import UsageError
 from bothways.evaluation.baseline import Predictions, train_baseline
 from bothways.models.auto import AutoConfig, AutoModelForSequenceClassification
-from bothways.pipelines.runner import PackedRunner
+from bothways.models.runner import PackedRunner
 from bothways.progress import progress_bar
 from bothways.resolver import DEFAULT_MODEL, resolve_model
 from bothways.tasks.encoded import EncodedTexts, position_limit

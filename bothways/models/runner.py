@@ -99,7 +99,7 @@ class PackedRunner:
     def hidden(self, input_ids: Ids, token_type_ids: Ids | None = None) -> list[np.ndarray]:
         """The body's last hidden vectors, whatever head the model has: for each sequence float32 (length, N)."""
         body: Any = self.model.base_model
-        return self._tokens(input_ids, token_type_ids, lambda inputs: body.encode(inputs).hidden)
+        return self._tokens(input_ids, token_type_ids, lambda inputs: body.run_body(inputs).hidden)
 
     def masked_logits(
         self,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bothways.errors import InputError
 from bothways.models.base import ModelInputs
-from bothways.pipelines.runner import PackedRunner
+from bothways.models.runner import PackedRunner
 from bothways.pipelines.streaming import chunks
 from tests.models.reference import tiny_pair
 
@@ -129,7 +129,7 @@ def test_training_after_prediction_over_the_same_lengths(lengths):
 
 @pytest.mark.parametrize("fast", [True, False])
 def test_a_slower_numeric_form_is_said(classifier, monkeypatch, caplog, fast):
-    monkeypatch.setattr("bothways.pipelines.runner.has_fast_bfloat16", lambda: fast)
+    monkeypatch.setattr("bothways.models.runner.has_fast_bfloat16", lambda: fast)
     PackedRunner(classifier)
     assert not caplog.records
     PackedRunner(classifier, dtype="bfloat16")
