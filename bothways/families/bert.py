@@ -41,13 +41,24 @@ class BertConfig(PretrainedConfig):
 
     def validate(self) -> None:
         super().validate()
-        if self.position_embedding_type != "absolute":
-            raise ConfigError(
-                f"position_embedding_type is {self.position_embedding_type!r}; only 'absolute' is implemented, and "
-                "another type would give other numbers."
-            )
-        if self.is_decoder or self.add_cross_attention:
-            raise ConfigError("is_decoder and add_cross_attention are not supported for bert: it reads both ways here.")
+        check_encoder(self)
+
+
+def check_encoder(config: PretrainedConfig) -> None:
+    """Refuse settings of BERT and its relatives that would give other numbers here.
+
+    Raises:
+        ConfigError: relative positions, or a decoder.
+    """
+    if config.position_embedding_type != "absolute":
+        raise ConfigError(
+            f"position_embedding_type is {config.position_embedding_type!r}; only 'absolute' is implemented, and "
+            "another type would give other numbers."
+        )
+    if config.is_decoder or config.add_cross_attention:
+        raise ConfigError(
+            f"is_decoder and add_cross_attention are not supported for {config.model_type}: it reads both ways here."
+        )
 
 
 def block_spec(config: BertConfig) -> BlockSpec:
