@@ -103,7 +103,7 @@ class OurTraining:
 
     def full_run(self, directory: Path, seed: int) -> dict[str, Any]:
         """Accuracy after each epoch, and the seconds of training."""
-        from bothways.pipelines import PackedRunner
+        from bothways.models.runner import PackedRunner
 
         model = self._model(directory)
         held = self.encode(directory, self.job.held_texts).input_ids

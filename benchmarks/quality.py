@@ -103,12 +103,13 @@ class ReferenceRun:
     def __init__(
         self, files: list[Path], evaluation: Path | None, model: str, manifest: dict[str, Any], thread_count: int
     ) -> None:
-        from bothways.training.examples import label_tensor, load_split
+        from bothways.training.text_task import TextTask, label_tensor
 
         self.model = model
         self.seed = manifest["settings"]["seed"]
-        split = load_split(files, evaluation, seed=self.seed, kind=manifest["kind"])
-        ids = {name: i for i, name in enumerate(split.label_names)}
+        task = TextTask(files, evaluation, seed=self.seed, kind=manifest["kind"])
+        split = task.split
+        ids = {name: i for i, name in enumerate(task.label_names)}
         self.job = Job(
             texts=[example.text for example in split.train],
             labels=label_tensor("single", [example.label for example in split.train], ids).tolist(),

@@ -205,15 +205,15 @@ def known_options() -> dict[str, set[str]]:
 
 def test_the_defaults_in_the_guides_are_those_of_the_code():
     from bothways.data.opening import FORMATS
-    from bothways.training.examples import HOLDOUT, MOST_HELD_OUT
-    from bothways.training.job import FEW_TEXTS, MANY_TEXTS, defaults_for
+    from bothways.training.task import HOLDOUT, MOST_HELD_OUT
+    from bothways.training.text_task import FEW_TEXTS, MANY_TEXTS, defaults_for
     from bothways.training.loop import FitSettings
 
     guide = " ".join((ROOT / "docs" / "getting-started.md").read_text(encoding="utf-8").split())
     rate = f"{FitSettings.learning_rate:g}".replace("e-0", "e-")
     assert f"batches of {FitSettings.batch_size}, highest" in guide
     assert f"4 epochs for fewer than {FEW_TEXTS:,} texts a label, 3 for up to {MANY_TEXTS:,} texts, else 2" in guide
-    chosen = [defaults_for(n, 1)[0] for n in (FEW_TEXTS - 1, FEW_TEXTS, MANY_TEXTS, MANY_TEXTS + 1)]
+    chosen = [defaults_for(n, 1).epochs for n in (FEW_TEXTS - 1, FEW_TEXTS, MANY_TEXTS, MANY_TEXTS + 1)]
     assert chosen == [4, 3, 3, 2]
     assert f"highest learning rate {rate} after a warm-up over a tenth" in guide and FitSettings.warmup_ratio == 0.1
     assert f"({FitSettings.head_factor:g} times that for the new head" in guide

@@ -1,6 +1,8 @@
-"""The main job: labelled texts in, an honest model directory out.
+"""The main job: labelled examples in, an honest model directory out.
 
 read ─► split ─► baseline ─► encode ─► fit ─► score both ─► compare ─► directory (model, bothways.json, report)
+
+What differs between tasks is in a ``TrainingTask``.
 """
 
 from __future__ import annotations
@@ -10,34 +12,32 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from bothways.data import TextExample
-from bothways.errors import UsageError
-from bothways.evaluation.baseline import Predictions, train_baseline
-from bothways.models.auto import AutoConfig, AutoModelForSequenceClassification
+from bothways.errors import UsageError, nearest
+from bothways.evaluation.baseline import Predictions
+from bothways.models.auto import AutoConfig, model_class
 from bothways.models.runner import PackedRunner
-from bothways.progress import progress_bar
 from bothways.resolver import DEFAULT_MODEL, resolve_model
-from bothways.tasks.encoded import EncodedTexts, position_limit
-from bothways.tasks.text_classification import decode, default_function
+from bothways.tasks.encoded import position_limit
 from bothways.tokenizers import AutoTokenizer
-from bothways.training.examples import CHUNK, PROBLEM_TYPES, Split, encode_examples, load_split, training_features
 from bothways.training.loop import PRECISIONS, FitSettings, fit, resolve_precision
 from bothways.training.manifest import model_identity
 from bothways.training.publish import check_output
-from bothways.training.results import JudgedBaseline, Run, TrainOutcome, write_results
-from bothways.training.scoring import predictions_from, selection_score
+from bothways.training.results import Run, TrainOutcome, write_results
+from bothways.training.scoring import selection_score
 from bothways.training.seeds import seed_for
+from bothways.training.task import Defaults, TrainingTask
 
-TASKS = ("text-classification",)
+TASKS: dict[str, str] = {
+    "text-classification": "bothways.training.text_task:TextTask",
+}
+TASK_ALIASES = {"sentiment-analysis": "text-classification"}
 OPTION_NAMES = {"evaluation": "eval"}  # where the command line has another word
-FEW_TEXTS = 500  # for each label
-MANY_TEXTS = 100_000
 
 Say = Callable[[str], None]
 
@@ -63,17 +63,18 @@ def train(
     format: str | None = None,
     say: Say = lambda line: None,
 ) -> TrainOutcome:
-    """Train a text classifier, compare it with honest baselines, and write it with its report.
+    """Train a model for a task, compare it with honest baselines, and write it with its report.
 
     Args:
-        data: files with labelled texts.
+        data: files with labelled examples.
         output: directory to write; an earlier result there is replaced when the new one is complete.
         text_column, label_column: recognised if not given; ``"a,b"`` names a pair of texts.
         evaluation: file to score on; by default a fifth of the data is held out.
         model: a name or directory to start from.
-        kind: ``"single"``, ``"multi"`` or ``"regression"``; recognised if not given.
-        epochs: passes over the data; None takes what suits their number (``defaults_for``).
-        learning_rate, batch_size: see ``FitSettings``; None takes its defaults.
+        task: one of ``TASKS``.
+        kind: of text labels: ``"single"``, ``"multi"`` or ``"regression"``; recognised if not given.
+        epochs: passes over the data; None takes what suits the task and their number.
+        learning_rate, batch_size: see ``FitSettings``; None takes what suits the task.
         max_length: tokens of a text that training reads; by default all that the model can.
         seed: of the split, the new head, the order and dropout.
         minutes: stop training after this time and keep the best epoch.
@@ -88,8 +89,8 @@ def train(
     options = dict(locals())
     start = time.perf_counter()
     directory, files = Path(output).resolve(), [data] if isinstance(data, (str, os.PathLike)) else list(data)
+    task_class = find_task(task)
     settings = _settings(
-        task,
         epochs=epochs,
         learning_rate=learning_rate,
         batch_size=batch_size,
@@ -99,146 +100,135 @@ def train(
     )
     check_output(directory, [Path(file) for file in (*files, *([evaluation] if evaluation else []))])
     reading = {"text_column": text_column, "label_column": label_column, "encoding": encoding, "format": format}
-    split = load_split(files, evaluation, seed=seed, kind=kind, **reading)
-    passes, head_factor = defaults_for(len(split.train), len(split.label_names))
-    settings = replace(settings, epochs=epochs or passes, head_factor=head_factor)
-    say(_about(split))
+    held = None if evaluation is None else Path(evaluation)
+    job = task_class([Path(file) for file in files], held, seed=seed, kind=kind, **reading)
+    settings = _with_defaults(settings, job.defaults(), learning_rate=learning_rate, epochs=epochs)
+    say(_about(job))
     source = resolve_model(model)
     most = position_limit(AutoConfig.from_pretrained(source))
-    limit = _limit(max_length, most)
-    baseline = _baseline(split, seed)
-    classifier, tokenizer = _load(source, split, seed)
-    features, read = training_features(tokenizer, split, limit, classifier.config.label2id)
-    judge = _Judge(classifier, encode_examples(tokenizer, split.evaluation, most, "window"), split, settings)
-    say(_plan(settings, len(features), judge.runner.dtype))
-    result = fit(classifier, features, settings, judge.score)
+    limit = job.limit(_checked_limit(max_length, most), most)
+    baseline = job.baseline(seed)
+    learner, tokenizer = _load(source, job, seed)
+    training_set = job.training_set(tokenizer, limit, learner.config)
+    judge = _Judge(learner, job, job.encode_evaluation(tokenizer, most), settings)
+    say(_plan(settings, len(training_set.features), job.items, judge.runner.dtype))
+    result = fit(learner, training_set.features, settings, judge.score)
     predictions, seconds = judge.timed()
+    for field, value in job.learned(predictions).items():
+        setattr(learner.config, field, value)
     run = Run(
         options={OPTION_NAMES.get(k, k): value for k, value in options.items() if k not in ("data", "output", "say")},
         files=tuple(str(file) for file in files),
-        split=split,
+        task=job,
         settings=settings,
         result=result,
         model=model_identity(str(model), source),
         limit=limit,
-        cut_texts=sum(read.truncated),
-        windowed_texts=sum(n > 1 for n in judge.texts.n_windows),
-        n_tokens=tuple(read.n_tokens),
+        training_set=training_set,
+        windowed=job.windowed(judge.encoded),
         predictions=predictions,
         baseline=baseline,
         predict_seconds=seconds,
         total_seconds=time.perf_counter() - start,
     )
-    return write_results(directory, run, classifier, tokenizer)
+    return write_results(directory, run, learner, tokenizer)
 
 
-def defaults_for(texts: int, labels: int) -> tuple[int, float]:
-    """Epochs, and the rate of the head as a multiple of the body's.
+def find_task(name: str) -> type[TrainingTask]:
+    """The class of a task that can be trained.
 
-    From 4 to 2 passes, as Devlin et al. 2019 (appendix A.3) found to work: more of them for few texts a label, where
-    the head has to learn faster too (measured on Banking77, 104 texts for each of 77 labels: accuracy 0.911 with 20
-    times the body's rate, 0.919 with 100).
+    Raises:
+        UsageError: an unknown name; the message lists the known ones.
     """
-    if texts / labels < FEW_TEXTS:
-        return 4, 100.0
-    return (3 if texts <= MANY_TEXTS else 2), 20.0
+    full = TASK_ALIASES.get(name, name)
+    if full not in TASKS:
+        like = nearest(name, [*TASKS, *TASK_ALIASES], most=1)
+        hint = f" Did you mean {like[0]!r}?" if like else ""
+        raise UsageError(f"unknown task {name!r}. Known tasks: {', '.join([*TASKS, *TASK_ALIASES])}.{hint}")
+    module, _, cls = TASKS[full].partition(":")
+    return getattr(import_module(module), cls)
 
 
 class _Judge:
-    """Scores a model on the evaluation texts, by the way that predicts."""
+    """Scores a model on the evaluation examples, by the way that predicts."""
 
-    def __init__(self, model: Any, texts: EncodedTexts, split: Split, settings: FitSettings) -> None:
-        self.texts = texts
-        self.split = split
-        self.gold = [example.label for example in split.evaluation]
+    def __init__(self, model: Any, job: TrainingTask, encoded: Any, settings: FitSettings) -> None:
+        self.job = job
+        self.encoded = encoded
+        self.gold = job.gold()
         self.runner = PackedRunner(model, dtype=resolve_precision(settings.precision, model.device))
 
-    def answer(self) -> Predictions:
-        ids, types = self.texts.input_ids, self.texts.token_type_ids
-        parts = []
-        with progress_bar("Scoring", len(ids)) as advance:
-            for i in range(0, len(ids), CHUNK):
-                chunk = slice(i, i + CHUNK)
-                parts.append(self.runner.sequence_logits(ids[chunk], None if types is None else types[chunk]))
-                advance(len(ids[chunk]))
-        logits = np.concatenate(parts)
-        config = self.runner.model.config
-        return predictions_from(decode(logits, self.texts, default_function(config)), self.split.kind, config.id2label)
-
     def score(self) -> float:
-        """Accuracy, micro F1 or Spearman's correlation."""
-        return selection_score(self.split.kind, self.gold, self.answer().labels, self.split.label_names)
+        """The number by which the best epoch is chosen; higher is better."""
+        answers = self.job.answer(self.runner, self.encoded)
+        return selection_score(self.job.kind, self.gold, answers.labels, self.job.label_names)
 
     def timed(self) -> tuple[Predictions, float]:
         """The answers, and the seconds that they took without tokenisation."""
         start = time.perf_counter()
-        return self.answer(), time.perf_counter() - start
+        return self.job.answer(self.runner, self.encoded), time.perf_counter() - start
 
 
-def _settings(task: str, **given: Any) -> FitSettings:
-    if task not in TASKS:
-        raise UsageError(f"unknown task {task!r}. Known tasks: {', '.join(TASKS)}.")
+def _settings(**given: Any) -> FitSettings:
     if given["precision"] not in PRECISIONS:
         raise UsageError(f"precision is {given['precision']!r}; expected one of {', '.join(PRECISIONS)}.")
     return FitSettings(**{name: value for name, value in given.items() if value is not None})
 
 
-def _baseline(split: Split, seed: int) -> JudgedBaseline:
-    texts, pairs = _columns(split.train)
-    asked, asked_pairs = _columns(split.evaluation)
-    names = split.label_names if split.kind != "regression" else ()
-    model = train_baseline(
-        texts, pairs, [e.label for e in split.train], kind=split.kind, label_names=names, seed=seed
-    )  # fmt: skip
-    start = time.perf_counter()
-    return JudgedBaseline(model, model.predict(asked, asked_pairs), time.perf_counter() - start)
-
-
-def _columns(examples: Sequence[TextExample]) -> tuple[list[str], list[str | None] | None]:
-    paired = any(example.text_pair is not None for example in examples)
-    return [e.text for e in examples], [e.text_pair for e in examples] if paired else None
-
-
-def _load(source: Path, split: Split, seed: int) -> tuple[Any, Any]:
-    """The classifier to train, with the labels of the data, and its tokeniser. A head for other labels is not kept."""
-    torch.manual_seed(seed_for(seed))
-    config = AutoConfig.from_pretrained(
-        source, id2label=dict(enumerate(split.label_names)), problem_type=PROBLEM_TYPES[split.kind]
+def _with_defaults(settings: FitSettings, task: Defaults, *, learning_rate: float | None, epochs: int | None) -> Any:
+    return replace(
+        settings,
+        epochs=epochs or task.epochs,
+        learning_rate=learning_rate or task.learning_rate,
+        head_factor=task.head_factor,
     )
+
+
+def _load(source: Path, job: TrainingTask, seed: int) -> tuple[Any, Any]:
+    """The model to train, with the labels of the data, and its tokeniser. A head for other labels is not kept."""
+    torch.manual_seed(seed_for(seed))
+    config = AutoConfig.from_pretrained(source, **job.configuration())
     quiet = logging.getLogger("bothways")
     level, quiet.level = quiet.level, logging.ERROR  # that the head is new is the point here
     try:
-        model = AutoModelForSequenceClassification.from_pretrained(source, config=config, ignore_mismatched_sizes=True)
+        cls = model_class(config.model_type, job.model_task)
+        model = cls.from_pretrained(source, config=config, ignore_mismatched_sizes=True)
     finally:
         quiet.setLevel(level)
     return model, AutoTokenizer.from_pretrained(source)
 
 
-def _limit(asked: int | None, most: int | None) -> int:
-    if asked is None:
-        return most or 512
-    if asked < 4 or (most is not None and asked > most):
+def _checked_limit(asked: int | None, most: int | None) -> int | None:
+    if asked is not None and (asked < 4 or (most is not None and asked > most)):
         raise UsageError(f"max_length is {asked}; this model reads from 4 to {most} tokens.")
     return asked
 
 
-def _about(split: Split) -> str:
+PROBLEMS = {
+    "blank_texts": "blank texts were skipped",
+    "missing_labels": "rows without a label were skipped",
+    "conflicts": "texts occur again with another label",
+}
+
+
+def _about(job: TrainingTask) -> str:
+    split = job.split
     where = "held out" if split.held_out else "in the evaluation file"
-    what = f"{len(split.label_names)} labels" if split.kind != "regression" else "scores"
-    lines = [f"{len(split.train):,} texts to train on, {len(split.evaluation):,} {where}, {what} ({split.kind})."]
-    problems = split.data.problems
-    for count, sentence in (
-        (problems.blank_texts, "blank texts were skipped"),
-        (problems.missing_labels, "rows without a label were skipped"),
-        (problems.conflicts, "texts occur again with another label"),
-        (split.leaks, "evaluation texts are also in the training data: the scores are too good by that much"),
-    ):
-        if count:
-            lines.append(f"{count:,} {sentence}.")
+    labels = f", {len(job.label_names)} labels ({job.kind})" if len(job.label_names) > 1 else f" ({job.kind})"
+    lines = [f"{len(split.train):,} {job.items} to train on, {len(split.evaluation):,} {where}{labels}."]
+    for name, count in split.problems.items():
+        if count and name != "duplicates":
+            lines.append(f"{count:,} {PROBLEMS.get(name, name.replace('_', ' '))}.")
+    if split.leaks:
+        lines.append(
+            f"{split.leaks:,} evaluation {job.items} are also in the training data: the scores are too good by that "
+            "much."
+        )
     return " ".join(lines)
 
 
-def _plan(settings: FitSettings, count: int, dtype: torch.dtype | None) -> str:
+def _plan(settings: FitSettings, count: int, items: str, dtype: torch.dtype | None) -> str:
     steps = -(-count // settings.batch_size) * settings.epochs
     precision = str(dtype or torch.float32).removeprefix("torch.")
-    return f"Training {settings.epochs} epochs, {steps:,} steps of {settings.batch_size} texts, in {precision}."
+    epochs = f"{settings.epochs} epoch{'' if settings.epochs == 1 else 's'}"
+    return f"Training {epochs}, {steps:,} steps of {settings.batch_size} {items}, in {precision}."

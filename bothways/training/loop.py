@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -108,21 +109,32 @@ class FitResult:
 
 @dataclass
 class Features:
-    """Encoded examples: ``input_ids[i]`` and ``token_type_ids[i]`` have one length; labels are (n,) or (n, C)."""
+    """Encoded examples.
+
+    Attributes:
+        input_ids: the sequences; those of one example side by side.
+        token_type_ids: the same shape; None when all of them are 0.
+        labels: a row for each example, (n,) or (n, C); or for each example an array with a label for every token.
+        sequences: how many belong to one example: 1, or the number of choices.
+    """
 
     input_ids: Sequence[Sequence[int]]
     token_type_ids: Sequence[Sequence[int]] | None
-    labels: Tensor
+    labels: Tensor | Sequence[np.ndarray]
+    sequences: int = 1
 
     def __len__(self) -> int:
-        return len(self.input_ids)
+        return len(self.labels)
 
     def batch(self, indices: Sequence[int]) -> PackedBatch:
         """The examples as one packed batch, sorted by length: equal lengths share one attention call."""
-        chosen = sorted(indices, key=lambda i: len(self.input_ids[i]))
-        types = None if self.token_type_ids is None else [self.token_type_ids[i] for i in chosen]
-        packed = collate([self.input_ids[i] for i in chosen], types)
-        return replace(packed, labels=self.labels[torch.as_tensor(chosen)])
+        chosen = sorted(indices, key=lambda i: len(self.input_ids[i * self.sequences]))
+        rows = [i * self.sequences + k for i in chosen for k in range(self.sequences)]
+        types = None if self.token_type_ids is None else [self.token_type_ids[row] for row in rows]
+        packed = collate([self.input_ids[row] for row in rows], types)
+        if isinstance(self.labels, Tensor):
+            return replace(packed, labels=self.labels[torch.as_tensor(chosen)])
+        return replace(packed, labels=torch.from_numpy(np.concatenate([self.labels[i] for i in chosen])))
 
 
 def fit(

@@ -13,18 +13,18 @@ from bothways.training.scoring import SELECTION
 
 def write_training_report(directory: Path, run: Run, comparison: Comparison, manifest: dict[str, Any]) -> None:
     """Write ``report.html`` and ``report.json`` into the directory."""
-    split = run.split
-    paired = any(e.text_pair is not None for e in split.evaluation)
+    task = run.task
+    texts, pairs = task.shown_texts()
     report = build_report(
-        title=f"{Path(run.files[0]).name}: {comparison.rows[-1].name} against a bag of words",
+        title=f"{Path(run.files[0]).name}: {comparison.rows[-1].name} against {run.baseline.name}",
         comparison=comparison,
-        texts=[e.text for e in split.evaluation],
-        pairs=[e.text_pair for e in split.evaluation] if paired else None,
-        gold=run.gold,
+        texts=texts,
+        pairs=pairs,
+        gold=task.gold(),
         predictions=run.predictions,
-        label_names=split.label_names if split.kind != "regression" else (),
-        train_labels=[e.label for e in split.train],
-        token_lengths=run.n_tokens,
+        label_names=task.label_names if task.kind != "regression" else (),
+        train_labels=task.train_labels(),
+        token_lengths=run.training_set.n_tokens,
         max_tokens=run.limit,
         facts=_facts(run),
         warnings=(*_warnings(run), *notes(run)),
@@ -32,7 +32,7 @@ def write_training_report(directory: Path, run: Run, comparison: Comparison, man
             CurvePoint(epoch=record.epoch, train_loss=record.train_loss, eval_score=record.score)
             for record in run.result.history
         ),
-        curve_metric=SELECTION[split.kind].replace("_", " "),
+        curve_metric=SELECTION[task.kind].replace("_", " "),
         settings={
             **{name: value for name, value in manifest["settings"].items() if value is not None},
             "precision": run.result.precision,
@@ -47,23 +47,29 @@ def write_training_report(directory: Path, run: Run, comparison: Comparison, man
     write_report(directory, report)
 
 
+FACTS = {
+    "blank_texts": "blank texts",
+    "missing_labels": "rows without a label",
+    "duplicates": "repeated texts",
+    "conflicts": "repeated texts with another label",
+}
+
+
 def _facts(run: Run) -> dict[str, int]:
-    split, problems = run.split, run.split.data.problems
+    split, items = run.task.split, run.task.items
     return {
-        "training texts": len(split.train),
-        "evaluation texts": len(split.evaluation),
-        "blank texts": problems.blank_texts,
-        "rows without a label": problems.missing_labels,
-        "repeated texts": problems.duplicates,
-        "repeated texts with another label": problems.conflicts,
-        "evaluation texts that are also in training": split.leaks,
+        f"training {items}": len(split.train),
+        f"evaluation {items}": len(split.evaluation),
+        **{FACTS.get(name, name.replace("_", " ")): count for name, count in split.problems.items()},
+        f"evaluation {items} that are also in training": split.leaks,
     }
 
 
 def _warnings(run: Run) -> tuple[str, ...]:
-    if not run.split.leaks:
+    split, items = run.task.split, run.task.items
+    if not split.leaks:
         return ()
     return (
-        f"{run.split.leaks:,} of {len(run.split.evaluation):,} evaluation texts are also in the training data; "
+        f"{split.leaks:,} of {len(split.evaluation):,} evaluation {items} are also in the training data; "
         "the scores are too good by what was learned by heart.",
     )

@@ -7,24 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from bothways.checkpoints.weights import sha256_of
-from bothways.data import data_hash
-from bothways.evaluation.baseline import Baseline, Predictions
+from bothways.evaluation.baseline import Predictions
 from bothways.evaluation.verdict import Comparison, Contender, compare
 from bothways.files import write_json
-from bothways.training.examples import Split
 from bothways.training.loop import FitResult, FitSettings
 from bothways.training.manifest import FORMAT, command_line, hardware, now, versions
 from bothways.training.publish import MANIFEST, publishing
 from bothways.training.scoring import SELECTION, all_scores
-
-
-@dataclass(frozen=True)
-class JudgedBaseline:
-    """The baseline, its answers to the evaluation texts, and the seconds these took."""
-
-    model: Baseline
-    predictions: Predictions
-    predict_seconds: float
+from bothways.training.task import JudgedBaseline, TrainingSet, TrainingTask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,30 +25,24 @@ class Run:
         options: of the call that repeats it.
         files: the data.
         model: name and hash of the model it started from.
-        limit: tokens of a text that training read; ``cut_texts`` were longer.
-        windowed_texts: evaluation texts that were read in several windows.
-        n_tokens: length of each training text, before any cut.
-        predict_seconds: to answer all evaluation texts, tokenisation left out.
+        limit: tokens of an example that training read.
+        windowed: evaluation examples that were read in several windows.
+        predict_seconds: to answer all evaluation examples, tokenisation left out.
     """
 
     options: dict[str, Any]
     files: tuple[str, ...]
-    split: Split
+    task: TrainingTask
     settings: FitSettings
     result: FitResult
     model: dict[str, Any]
     limit: int
-    cut_texts: int
-    windowed_texts: int
-    n_tokens: tuple[int, ...]
+    training_set: TrainingSet
+    windowed: int
     predictions: Predictions
     baseline: JudgedBaseline
     predict_seconds: float
     total_seconds: float
-
-    @property
-    def gold(self) -> list[Any]:
-        return [example.label for example in self.split.evaluation]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,12 +66,12 @@ def write_results(directory: Path, run: Run, model: Any, tokenizer: Any) -> Trai
     """Compare, and publish the directory: whole, or not at all."""
     from bothways.training.report import write_training_report
 
-    names = run.split.label_names
-    metrics = all_scores(run.split.kind, run.gold, run.predictions.labels, names)
+    gold = run.task.gold()
+    metrics = all_scores(run.task.kind, gold, run.predictions.labels, run.task.label_names)
     with publishing(directory) as temporary:
         model.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
-        comparison = _compare(run, sum(p.stat().st_size for p in temporary.glob("*.safetensors")) / 1e6)
+        comparison = _compare(run, gold, sum(p.stat().st_size for p in temporary.glob("*.safetensors")) / 1e6)
         manifest = make_manifest(run, directory, metrics, comparison, sha256_of(temporary / "model.safetensors"))
         write_training_report(temporary, run, comparison, manifest)
         manifest["files"] = sorted(path.name for path in temporary.iterdir())
@@ -97,11 +81,12 @@ def write_results(directory: Path, run: Run, model: Any, tokenizer: Any) -> Trai
 
 def notes(run: Run) -> tuple[str, ...]:
     """What the user should know beyond the scores, a sentence each."""
-    found = []
-    if run.cut_texts:
+    found = list(run.training_set.notes)
+    cut, items = run.training_set.cut, run.task.items
+    if cut:
         found.append(
-            f"{run.cut_texts:,} of {len(run.n_tokens):,} training texts are longer than {run.limit} tokens: training "
-            "read their beginning, predictions read all of them in windows."
+            f"{cut:,} of {len(run.training_set.n_tokens):,} training {items} are longer than {run.limit} tokens: "
+            "training read their beginning, predictions read all of them in windows."
         )
     if run.result.stopped:
         by_time = run.result.stopped == "time"  # then the epoch was cut short and still evaluated
@@ -111,7 +96,7 @@ def notes(run: Run) -> tuple[str, ...]:
     if len(run.result.history) > 1:
         found.append(
             f"Epoch {run.result.best_epoch} of {len(run.result.history)} was kept, chosen by "
-            f"{SELECTION[run.split.kind].replace('_', ' ')} on the evaluation texts; that flatters the score a little."
+            f"{SELECTION[run.task.kind].replace('_', ' ')} on the evaluation {items}; that flatters the score a little."
         )
     return tuple(found)
 
@@ -120,30 +105,29 @@ def make_manifest(
     run: Run, directory: Path, metrics: dict[str, Any], comparison: Comparison, weights_hash: str
 ) -> dict[str, Any]:
     """The run as JSON values."""
-    split, result = run.split, run.result
-    columns = split.data.columns
+    task, split, result = run.task, run.task.split, run.result
     return {
         "format": FORMAT,
         "created": now(),
-        "task": "text-classification",
-        "kind": split.kind,
-        "labels": list(split.label_names),
+        "task": task.name,
+        "kind": task.kind,
+        "labels": list(task.label_names),
         "command": command_line(run.files, {"output": directory, **run.options}),
         "model": {**run.model, "trained_sha256": weights_hash},
         "data": {
             "files": list(run.files),
-            "columns": {"text": columns.text, "text_pair": columns.text_pair, "label": columns.label},
-            "train": {"count": len(split.train), "sha256": data_hash(split.train)},
+            "columns": split.columns,
+            "train": {"count": len(split.train), "sha256": task.digest(split.train)},
             "evaluation": {
                 "count": len(split.evaluation),
-                "sha256": data_hash(split.evaluation),
+                "sha256": task.digest(split.evaluation),
                 "held_out": split.held_out,
                 "also_in_training": split.leaks,
             },
-            "problems": asdict(split.data.problems),
+            "problems": split.problems,
             "max_length": run.limit,
-            "cut_training_texts": run.cut_texts,
-            "windowed_evaluation_texts": run.windowed_texts,
+            "cut_training_texts": run.training_set.cut,
+            "windowed_evaluation_texts": run.windowed,
         },
         "settings": asdict(run.settings),
         "training": {
@@ -163,11 +147,11 @@ def make_manifest(
     }
 
 
-def _compare(run: Run, megabytes: float) -> Comparison:
-    split, baseline = run.split, run.baseline
-    thousands = len(split.evaluation) / 1000
+def _compare(run: Run, gold: list[Any], megabytes: float) -> Comparison:
+    task, baseline = run.task, run.baseline
+    thousands = len(gold) / 1000
     return compare(
-        run.gold,
+        gold,
         Contender(
             name=Path(run.model["name"]).name,
             predictions=run.predictions,
@@ -176,14 +160,14 @@ def _compare(run: Run, megabytes: float) -> Comparison:
             megabytes=megabytes,
         ),
         Contender(
-            name=baseline.model.name,
+            name=baseline.name,
             predictions=baseline.predictions,
-            train_seconds=baseline.model.seconds,
+            train_seconds=baseline.train_seconds,
             seconds_per_1000=baseline.predict_seconds / thousands,
-            megabytes=baseline.model.megabytes,
+            megabytes=baseline.megabytes,
         ),
-        baseline.model.majority_prediction,
-        kind=split.kind,
-        label_names=split.label_names if split.kind != "regression" else (),
+        baseline.majority,
+        kind=task.kind,
+        label_names=task.label_names if task.kind != "regression" else (),
         seed=run.settings.seed,
     )

@@ -194,6 +194,7 @@ def test_the_head_learns_faster_than_the_body():
     [(432, 6, (4, 100)), (8_002, 77, (4, 100)), (6_920, 2, (3, 20)), (100_001, 2, (2, 20)), (499, 1, (4, 100))],
 )
 def test_defaults_by_texts_a_label(texts, labels, expected):
-    from bothways.training.job import defaults_for
+    from bothways.training.text_task import defaults_for
 
-    assert defaults_for(texts, labels) == expected
+    found = defaults_for(texts, labels)
+    assert (found.epochs, found.head_factor) == expected

@@ -1,0 +1,167 @@
+"""What a task adds to the main job: its data, its baseline, its features, and how its answers are judged."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from bothways.evaluation.baseline import Predictions
+from bothways.training.loop import Features
+
+HOLDOUT = 0.2
+MOST_HELD_OUT = 5_000
+CHUNK = 1_024
+"""Examples that are encoded or answered at once, between two steps of a progress bar."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """The examples of a run.
+
+    Attributes:
+        train, evaluation: examples of the task's type.
+        held_out: whether the evaluation part was taken from the data.
+        leaks: evaluation examples that are also in the training part.
+        columns: of the files, by what they hold.
+        problems: what is unusual about the rows: name and count.
+    """
+
+    train: Sequence[Any]
+    evaluation: Sequence[Any]
+    held_out: bool
+    leaks: int
+    columns: dict[str, str | None] = field(default_factory=dict)
+    problems: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Defaults:
+    """Epochs, highest rate of the body, and the rate of the head as a multiple of it."""
+
+    epochs: int
+    learning_rate: float = 5e-5
+    head_factor: float = 20.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSet:
+    """What the loop trains on, and what became of long texts.
+
+    Attributes:
+        n_tokens: length of each training example before any cut.
+        cut: how many examples were cut.
+        notes: further sentences for the user.
+    """
+
+    features: Features
+    n_tokens: tuple[int, ...]
+    cut: int = 0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgedBaseline:
+    """A baseline with its answers to the evaluation examples and what they cost.
+
+    ``majority`` is the one answer that is best without looking at the text.
+    """
+
+    name: str
+    predictions: Predictions
+    majority: Any
+    train_seconds: float
+    predict_seconds: float
+    megabytes: float
+
+
+class TrainingTask(ABC):
+    """One task of ``bothways train``.
+
+    Attributes:
+        name: as on the command line.
+        model_task: the head that is trained.
+        items: what an example is called in sentences.
+        kind: how answers are scored (``evaluation.scores.METRICS``).
+        label_names: classes in the order of their ids; empty where there are none.
+    """
+
+    name: ClassVar[str]
+    model_task: ClassVar[str]
+    items: ClassVar[str] = "texts"
+    kind: Any
+    label_names: tuple[str, ...]
+    split: Split
+
+    @abstractmethod
+    def __init__(
+        self,
+        files: list[Path],
+        evaluation: Path | None,
+        *,
+        seed: int,
+        kind: str | None,
+        text_column: str | None,
+        label_column: str | None,
+        encoding: str | None,
+        format: str | None,
+    ) -> None:
+        """Read the files; without an evaluation file hold a part out, the same for the same seed.
+
+        Raises:
+            DataError, UsageError: data or options that cannot be used.
+        """
+
+    @abstractmethod
+    def defaults(self) -> Defaults:
+        """Settings that suit the data."""
+
+    def configuration(self) -> dict[str, Any]:
+        """Fields of the model's configuration."""
+        return {"id2label": dict(enumerate(self.label_names))} if self.label_names else {}
+
+    @abstractmethod
+    def baseline(self, seed: int) -> JudgedBaseline:
+        """Train the baseline and let it answer the evaluation examples."""
+
+    def limit(self, asked: int | None, most: int | None) -> int:
+        """Tokens of a training example, from what the user asked and what the model reads."""
+        return asked or most or 512
+
+    @abstractmethod
+    def training_set(self, tokenizer: Any, limit: int, config: Any) -> TrainingSet:
+        """Encode the training part."""
+
+    @abstractmethod
+    def encode_evaluation(self, tokenizer: Any, most: int | None) -> Any:
+        """Encode the evaluation part once for all epochs, as ``answer`` takes it; ``most`` tokens are read at once."""
+
+    @abstractmethod
+    def answer(self, runner: Any, encoded: Any) -> Predictions:
+        """The model's answers to the evaluation examples."""
+
+    def windowed(self, encoded: Any) -> int:
+        """How many evaluation examples are read in several windows."""
+        return sum(n > 1 for n in encoded.n_windows)
+
+    def gold(self) -> list[Any]:
+        """The right answers to the evaluation examples, as they are scored."""
+        return [example.label for example in self.split.evaluation]
+
+    def train_labels(self) -> list[Any] | None:
+        """The answers in the training part, in the form of ``gold``; None where counting them says nothing."""
+        return [example.label for example in self.split.train]
+
+    @abstractmethod
+    def shown_texts(self) -> tuple[list[str], list[str | None] | None]:
+        """The evaluation texts, and their second texts if there are any, for the report."""
+
+    @abstractmethod
+    def digest(self, examples: Sequence[Any]) -> str:
+        """SHA-256 over the content of examples."""
+
+    def learned(self, predictions: Predictions) -> dict[str, Any]:
+        """Fields of the configuration that prediction needs and only the finished model can tell."""
+        return {}
