@@ -43,11 +43,14 @@ def tiny_pair(model_type: str, task: str, seed: int = 0, **changes):
     return theirs, ours
 
 
-def tiny_inputs(seed: int = 0, batch: int = 5, seq: int = 17, vocab: int = 97, mask: str = "right") -> dict:
-    """Random ids, segments and a mask: "none", "right" padding, "left" padding or "holes"."""
+def tiny_inputs(
+    model_type: str = "bert", *, seed: int = 0, batch: int = 5, seq: int = 17, vocab: int = 97, mask: str = "right"
+) -> dict:
+    """Random ids, segments if the family has any, and a mask: "none", "right" padding, "left" padding or "holes"."""
     generator = torch.Generator().manual_seed(seed)
     ids = torch.randint(5, vocab, (batch, seq), generator=generator)
-    types = torch.randint(0, 2, (batch, seq), generator=generator)
+    n_types = getattr(MODEL_CLASSES[model_type, "base"].config_class(**TINY[model_type]), "type_vocab_size", 0)
+    types = torch.randint(0, n_types or 1, (batch, seq), generator=generator)
     lengths = torch.randint(3, seq + 1, (batch, 1), generator=generator)
     columns = torch.arange(seq)
     kept = {
@@ -56,4 +59,14 @@ def tiny_inputs(seed: int = 0, batch: int = 5, seq: int = 17, vocab: int = 97, m
         "left": columns >= seq - lengths,
         "holes": (torch.rand(batch, seq, generator=generator) > 0.3) | (columns == 0),
     }[mask]
-    return {"input_ids": ids, "token_type_ids": types, "attention_mask": kept.long()}
+    segments = {"token_type_ids": types} if n_types else {}
+    return {"input_ids": ids, **segments, "attention_mask": kept.long()}
+
+
+def by_our_names(ours, values: dict) -> dict:
+    """Values under the reference's names of parameters, such as gradients, under ours. None stays None."""
+    renamed: dict = {}
+    for step in ours.family.key_map.to_ours(values).steps:
+        parts = [values[name] for name in step.theirs]
+        renamed |= dict.fromkeys(step.ours) if any(p is None for p in parts) else step.apply(parts)
+    return renamed

@@ -19,7 +19,7 @@ IDS = [cls.__name__ for _, cls in ALL_CLASSES]
 
 
 def same_logits(theirs, ours, task: str) -> None:
-    inputs = tiny_inputs(mask="none")
+    inputs = tiny_inputs(ours.config.model_type, mask="none")
     if task == "multiple-choice":
         inputs = {name: tensor[None] for name, tensor in inputs.items()}
     with torch.no_grad():
