@@ -14,23 +14,37 @@ from bothways.data.label_kinds import LabelKind, infer_task
 from bothways.data.row import Row
 from bothways.data.rows import read_rows
 from bothways.data.split import count_leaks, holdout_split
+from bothways.data.squad import (
+    LoadedQuestions,
+    QuestionExample,
+    QuestionProblems,
+    holdout_questions,
+    iter_questions,
+    load_questions,
+)
 from bothways.data.stream import iter_texts
 
 __all__ = [
     "Columns",
     "LabelKind",
     "LabelledTexts",
+    "LoadedQuestions",
     "Problems",
+    "QuestionExample",
+    "QuestionProblems",
     "Row",
     "TextExample",
     "check_labels",
     "count_leaks",
     "data_hash",
+    "holdout_questions",
     "holdout_split",
     "infer_task",
+    "iter_questions",
     "iter_texts",
     "label_names",
     "load_labelled",
+    "load_questions",
     "read_rows",
     "recognise_columns",
 ]
