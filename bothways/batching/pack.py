@@ -49,11 +49,12 @@ class Layout:
             mask = mask.clone()
             mask[lengths == 0, 0] = True
             lengths = mask.sum(1)
-        return cls(
-            shape=shape,
-            seqlens=SeqLens.from_lengths(lengths.tolist(), device),
-            kept=mask.flatten().nonzero(as_tuple=True)[0],
-        )
+        kept = mask.flatten().nonzero(as_tuple=True)[0]
+        places, ends = kept % seq, lengths.cumsum(0)
+        spans = places[ends - 1] - places[ends - lengths] + 1
+        holes = bool((spans != lengths).any())
+        seqlens = SeqLens.from_lengths(lengths.tolist(), device, places=places if holes else None)
+        return cls(shape=shape, seqlens=seqlens, kept=kept)
 
     @classmethod
     def padded(cls, seqlens: SeqLens) -> Layout:

@@ -20,17 +20,23 @@ class SeqLens:
     Attributes:
         cu_seqlens: int32 (B + 1,), starts at 0, ends at T.
         max_seqlen: length of the longest sequence, on the host, so that no layer has to ask the device.
+        places: int64 (T,), the column of each token in the padded row, where a mask has left out tokens in between; a
+            window counts columns. None where the tokens of every sequence stood side by side.
     """
 
     cu_seqlens: Tensor
     max_seqlen: int
+    places: Tensor | None = None
 
     @classmethod
-    def from_lengths(cls, lengths: Sequence[int], device: torch.device | str | None = None) -> SeqLens:
+    def from_lengths(
+        cls, lengths: Sequence[int], device: torch.device | str | None = None, places: Tensor | None = None
+    ) -> SeqLens:
         """Example: lengths [3, 2] give cu_seqlens [0, 3, 5] and max_seqlen 3."""
         lengths = tuple(int(n) for n in lengths)
         ends = torch.tensor((0, *lengths), dtype=torch.int32).cumsum(0, dtype=torch.int32)
-        lens = cls(cu_seqlens=ends.to(device) if device is not None else ends, max_seqlen=max(lengths, default=0))
+        ends = ends.to(device) if device is not None else ends
+        lens = cls(cu_seqlens=ends, max_seqlen=max(lengths, default=0), places=places)
         lens.__dict__["lengths"] = lengths  # fills the cached property: the host already knows
         return lens
 
@@ -58,7 +64,8 @@ class SeqLens:
         return self.cu_seqlens[1:].long() - 1
 
     def to(self, device: torch.device | str) -> SeqLens:
-        moved = replace(self, cu_seqlens=self.cu_seqlens.to(device, non_blocking=True))
+        places = None if self.places is None else self.places.to(device, non_blocking=True)
+        moved = replace(self, cu_seqlens=self.cu_seqlens.to(device, non_blocking=True), places=places)
         moved.__dict__["lengths"] = self.lengths
         return moved
 

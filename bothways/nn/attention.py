@@ -27,6 +27,7 @@ def attention(
     k_lens: SeqLens,
     *,
     causal: bool = False,
+    window: int | None = None,
     scale: float | None = None,
     dropout_p: float = 0.0,
     backend: str | None = None,
@@ -38,37 +39,58 @@ def attention(
         k, v: (Tk, G, D).
         q_lens, k_lens: boundaries, with the same number of sequences. The queries may be fewer than the keys.
         causal: the last query sees every key, the one before it all keys but the last, and so on.
+        window: a query sees its own place and so many places to each side (with ``causal`` to the left only); the
+            last query stands at the place of the last key. Places that a mask left out are counted, see
+            ``SeqLens.places``.
         scale: factor of the scores; by default D ** -0.5.
         dropout_p: share of the attention weights set to zero (training only).
-        backend: name in ``BACKENDS``; by default ``varlen`` on CUDA in half precision, else ``grouped``.
+        backend: name in ``BACKENDS``; by default ``varlen`` on CUDA in half precision, else ``grouped``; for a window
+            over sequences with holes ``reference``, the only one that knows them.
 
     Returns:
         (Tq, H, D), dtype of ``q``.
 
     Raises:
-        InputError: boundaries that do not fit the tensors, or an unknown backend.
+        InputError: boundaries that do not fit the tensors, or a backend that is unknown or does not fit.
 
-    Source: Vaswani et al. 2017, section 3.2.1.
+    Source: Vaswani et al. 2017, section 3.2.1; the window: Beltagy et al. 2020 (Longformer), section 3.1.
     """
-    _check(q, k, q_lens, k_lens)
+    _check(q, k, q_lens, k_lens, window)
+    holes = window is not None and k_lens.places is not None
     if backend is None:
-        backend = "varlen" if _varlen_fits(q, dropout_p) else "grouped"
+        backend = "reference" if holes else "varlen" if _varlen_fits(q, dropout_p) else "grouped"
     if backend not in BACKENDS:
         raise InputError(f"unknown attention backend {backend!r}. Known backends: {', '.join(BACKENDS)}.")
+    if holes and backend != "reference":
+        raise InputError(
+            f"attention backend {backend!r} has no window over sequences with holes: leave the backend out, or pass "
+            "backend='reference'."
+        )
     scale = q.shape[-1] ** -0.5 if scale is None else scale
-    return BACKENDS[backend](q, k, v, q_lens, k_lens, causal=causal, scale=scale, dropout_p=dropout_p)
+    return BACKENDS[backend](q, k, v, q_lens, k_lens, causal=causal, window=window, scale=scale, dropout_p=dropout_p)
 
 
 def attention_with_weights(
-    q: Tensor, k: Tensor, v: Tensor, q_lens: SeqLens, k_lens: SeqLens, *, causal: bool, scale: float, dropout_p: float
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    q_lens: SeqLens,
+    k_lens: SeqLens,
+    *,
+    causal: bool,
+    window: int | None,
+    scale: float,
+    dropout_p: float,
 ) -> tuple[Tensor, list[Tensor]]:
     """The definition, a loop; also gives the weights of each sequence, (H, queries, keys)."""
     outputs, all_weights = [], []
     groups = q.shape[1] // k.shape[1]
-    for q_i, k_i, v_i in zip(q.split(q_lens.lengths), k.split(k_lens.lengths), v.split(k_lens.lengths), strict=True):
+    places = _places(q_lens, k_lens, q.device)
+    split = zip(q.split(q_lens.lengths), k.split(k_lens.lengths), v.split(k_lens.lengths), places, strict=True)
+    for q_i, k_i, v_i, (q_places, k_places) in split:
         keys = k_i.transpose(0, 1).repeat_interleave(groups, 0)  # (H, keys, D)
         values = v_i.transpose(0, 1).repeat_interleave(groups, 0)
-        mask = visible_mask(q_i.shape[0], k_i.shape[0], q.device) if causal else None
+        mask = visible_mask(q_places, k_places, causal, window) if causal or window is not None else None
         weights = dropout(attention_weights(q_i.transpose(0, 1), keys, mask, scale), dropout_p)
         outputs.append((weights @ values).transpose(0, 1))
         all_weights.append(weights)
@@ -79,12 +101,32 @@ def _reference(q: Tensor, k: Tensor, v: Tensor, q_lens: SeqLens, k_lens: SeqLens
     return attention_with_weights(q, k, v, q_lens, k_lens, **options)[0]
 
 
+def _places(q_lens: SeqLens, k_lens: SeqLens, device: torch.device) -> list[tuple[Tensor, Tensor]]:
+    """The places of the queries and keys of each sequence. The last query stands at the last key."""
+    if q_lens.places is not None and k_lens.places is not None:
+        return list(zip(q_lens.places.split(q_lens.lengths), k_lens.places.split(k_lens.lengths), strict=True))
+    return [
+        (torch.arange(keys - queries, keys, device=device), torch.arange(keys, device=device))
+        for queries, keys in zip(q_lens.lengths, k_lens.lengths, strict=True)
+    ]
+
+
 def _varlen(
-    q: Tensor, k: Tensor, v: Tensor, q_lens: SeqLens, k_lens: SeqLens, *, causal: bool, scale: float, dropout_p: float
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    q_lens: SeqLens,
+    k_lens: SeqLens,
+    *,
+    causal: bool,
+    window: int | None,
+    scale: float,
+    dropout_p: float,
 ) -> Tensor:
     """The fused CUDA kernel for packed sequences (half precision, no dropout)."""
     from torch.nn.attention.varlen import varlen_attn
 
+    side = -1 if window is None else window  # the kernel's -1 is "all"
     groups = q.shape[1] // k.shape[1]
     if groups > 1:
         k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
@@ -97,7 +139,7 @@ def _varlen(
         q_lens.max_seqlen,
         k_lens.max_seqlen,
         scale=scale,
-        window_size=(-1, 0) if causal else (-1, -1),
+        window_size=(side, 0 if causal else side),
     )
     assert isinstance(out, Tensor)  # a tuple only when the log-sums are asked for
     return out
@@ -116,7 +158,7 @@ def _varlen_fits(q: Tensor, dropout_p: float) -> bool:
     return torch.cuda.get_device_capability(q.device) >= (8, 0)
 
 
-def _check(q: Tensor, k: Tensor, q_lens: SeqLens, k_lens: SeqLens) -> None:
+def _check(q: Tensor, k: Tensor, q_lens: SeqLens, k_lens: SeqLens, window: int | None) -> None:
     if q_lens.total_tokens != q.shape[0] or k_lens.total_tokens != k.shape[0]:
         raise InputError(
             f"sequence lengths add up to {q_lens.total_tokens} query and {k_lens.total_tokens} key tokens, "
@@ -124,3 +166,7 @@ def _check(q: Tensor, k: Tensor, q_lens: SeqLens, k_lens: SeqLens) -> None:
         )
     if q_lens.batch_size != k_lens.batch_size:
         raise InputError(f"{q_lens.batch_size} query sequences but {k_lens.batch_size} key sequences.")
+    if window is not None and window < 0:
+        raise InputError(f"the window is {window} tokens to each side, expected 0 or more, or None for all.")
+    if window is not None and (q_lens.places is None) != (k_lens.places is None):
+        raise InputError("a window needs the places of both queries and keys, or of neither; one of them has none.")

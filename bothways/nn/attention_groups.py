@@ -2,6 +2,7 @@
 
 Sequences of equal length that lie side by side share one call and are views of the packed tensors. Others are gathered:
 lengths that differ little are padded to a common one and masked, since a call costs as much as a sequence of 56 tokens.
+Under a window long sequences are computed in blocks of queries, each with the keys that it can see.
 
 Shapes: Tq, Tk total tokens, H heads, G key/value heads, D head_dim, n sequences of a group, Lq and Lk their lengths.
 """
@@ -27,6 +28,9 @@ SCORE_BYTES = 2 * 2**20
 
 MATMUL_UP_TO = {torch.float32: 192, torch.bfloat16: 64, torch.float16: 64}
 """Longest keys for which plain matrix products beat the fused CPU kernel (measured; see docs/performance.md)."""
+
+WINDOW_BLOCK = 128
+"""Queries of one block under a window, at least; a wider window has blocks as long as one of its sides."""
 
 
 @dataclass(frozen=True)
@@ -75,12 +79,22 @@ class Plan:
 
 
 def grouped_attention(
-    q: Tensor, k: Tensor, v: Tensor, q_lens: SeqLens, k_lens: SeqLens, *, causal: bool, scale: float, dropout_p: float
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    q_lens: SeqLens,
+    k_lens: SeqLens,
+    *,
+    causal: bool,
+    window: int | None,
+    scale: float,
+    dropout_p: float,
 ) -> Tensor:
     """See ``attention``. q: (Tq, H, D), k and v: (Tk, G, D); returns (Tq, H, D)."""
     if not q.shape[0]:
         return q
-    plan = plan_groups(q_lens.lengths, k_lens.lengths, causal, q.device)
+    aligned = (causal or window is not None) and q_lens.lengths != k_lens.lengths
+    plan = plan_groups(q_lens.lengths, k_lens.lengths, aligned, q.device)
     if plan.q is not None:
         q = _Arrange.apply(q, plan.q)
     if plan.k is not None:
@@ -90,18 +104,23 @@ def grouped_attention(
         rows = _heads_first(q, group.q_start, group.size, group.q_len)
         keys = _heads_first(k, group.k_start, group.size, group.k_len)
         values = _heads_first(v, group.k_start, group.size, group.k_len)
-        out = _attend(rows, keys, values, group.k_visible, causal, scale, dropout_p)  # (n, H, Lq, D)
+        out = _attend_in_blocks(rows, keys, values, group.k_visible, causal, window, scale, dropout_p)  # (n, H, Lq, D)
         outputs.append(out.transpose(1, 2).reshape(-1, *q.shape[1:]))
     joined = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
     return joined if plan.q is None else _Restore.apply(joined, plan.q)
 
 
 @lru_cache(maxsize=16)
-def plan_groups(q_lengths: tuple[int, ...], k_lengths: tuple[int, ...], causal: bool, device: torch.device) -> Plan:
-    """Divide the sequences of a batch into groups. Cached: all layers of a model ask for the same plan."""
+def plan_groups(q_lengths: tuple[int, ...], k_lengths: tuple[int, ...], aligned: bool, device: torch.device) -> Plan:
+    """Divide the sequences of a batch into groups. Cached: all layers of a model ask for the same plan.
+
+    Args:
+        q_lengths, k_lengths: of each sequence.
+        aligned: it matters which query stands at which key, and there are fewer queries than keys: nothing is padded.
+    """
     asked = [i for i, n in enumerate(q_lengths) if n]
     order = sorted(asked, key=lambda i: (k_lengths[i], q_lengths[i]))
-    runs = _similar(order, q_lengths, k_lengths, causal)
+    runs = _similar(order, q_lengths, k_lengths, aligned)
     groups: list[Group] = []
     q_end = k_end = 0
     for members in runs:
@@ -153,10 +172,13 @@ class _Restore(torch.autograd.Function):
         return arranged.index_fill_(0, ctx.arrangement.padding, 0.0), None
 
 
-def _similar(order: list[int], q_lengths: tuple[int, ...], k_lengths: tuple[int, ...], causal: bool) -> list[list[int]]:
+def _similar(
+    order: list[int], q_lengths: tuple[int, ...], k_lengths: tuple[int, ...], aligned: bool
+) -> list[list[int]]:
     """Runs of ``order`` that are worth one call: equal lengths, or lengths whose padding costs less than a call.
 
-    Padded causal queries would see the wrong keys unless queries and keys have equal lengths; such groups stay exact.
+    Padded queries would stand at the wrong keys unless queries and keys have equal lengths; where that matters
+    (``aligned``), such groups stay exact.
     """
     runs: list[list[int]] = []
     exact = longest_q = 0  # of the current run: query-key pairs without padding, longest query
@@ -167,7 +189,7 @@ def _similar(order: list[int], q_lengths: tuple[int, ...], k_lengths: tuple[int,
             same = q_lengths[run[-1]] == q_lengths[i] and k_lengths[run[-1]] == k_lengths[i]
             square = all(q_lengths[j] == k_lengths[j] for j in (run[0], i))
             padded = max(longest_q, q_lengths[i]) * k_lengths[i] * (len(run) + 1)  # keys come in rising order
-            if same or ((square or not causal) and padded - exact - pairs < CALL_COST):
+            if same or ((square or not aligned) and padded - exact - pairs < CALL_COST):
                 run.append(i)
                 exact += pairs
                 longest_q = max(longest_q, q_lengths[i])
@@ -207,18 +229,48 @@ def _heads_first(tokens: Tensor, start: int, size: int, length: int) -> Tensor:
     return tokens[start : start + size * length].unflatten(0, (size, length)).transpose(1, 2)
 
 
-def _attend(
-    q: Tensor, k: Tensor, v: Tensor, k_visible: Tensor | None, causal: bool, scale: float, dropout_p: float
+def _attend_in_blocks(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    k_visible: Tensor | None,
+    causal: bool,
+    window: int | None,
+    scale: float,
+    dropout_p: float,
 ) -> Tensor:
-    """q: (n, H, Lq, D), k and v: (n, G, Lk, D); returns (n, H, Lq, D)."""
+    """q: (n, H, Lq, D), k and v: (n, G, Lk, D), k_visible: (n, 1, Lk) or None; returns (n, H, Lq, D).
+
+    Without a window the block is everything; with one, time and memory grow with Lq * window.
+    """
+    q_len, k_len = q.shape[2], k.shape[2]
+    if window is not None and window >= k_len - 1:
+        window = None  # everything is near
+    step = q_len if window is None else max(WINDOW_BLOCK, window)
+    offset = k_len - q_len  # the place of the first query
+    outputs = []
+    for start in range(0, q_len, step):
+        end = min(start + step, q_len)
+        first = 0 if window is None else max(0, offset + start - window)
+        last = k_len if window is None else min(k_len, offset + end + (0 if causal else window))
+        visible = None if k_visible is None else k_visible[..., first:last]
+        if window is not None or (causal and q_len > 1):
+            q_places = torch.arange(offset + start, offset + end, device=q.device)
+            k_places = torch.arange(first, last, device=q.device)
+            near = visible_mask(q_places, k_places, causal, window)[None]
+            # a query that is padding would see nothing in its window, and softmax would give NaN: let it see itself
+            visible = near if visible is None else near & visible | (q_places[:, None] == k_places)
+        outputs.append(_attend(q[:, :, start:end], k[:, :, first:last], v[:, :, first:last], visible, scale, dropout_p))
+    return outputs[0] if len(outputs) == 1 else torch.cat(outputs, 2)
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor, visible: Tensor | None, scale: float, dropout_p: float) -> Tensor:
+    """q: (n, H, Lq, D), k and v: (n, G, Lk, D), visible: (1 or n, 1 or Lq, Lk) or None; returns (n, H, Lq, D)."""
     n, heads, q_len, _ = q.shape
     k_len = k.shape[2]
     if heads != k.shape[1]:
         k, v = (t.repeat_interleave(heads // t.shape[1], 1) for t in (k, v))
-    mask = None if k_visible is None else k_visible[:, None]  # (n, 1, 1, Lk)
-    if causal and q_len > 1:
-        triangle = visible_mask(q_len, k_len, q.device)
-        mask = triangle[None, None] if mask is None else mask & triangle
+    mask = None if visible is None else visible[:, None]  # (1 or n, 1, 1 or Lq, Lk)
     if dropout_p == 0 and (q.is_cuda or k_len > MATMUL_UP_TO.get(q.dtype, 0)):
         return scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale)
     # one matrix product for as many sequences as keep their scores in the caches
@@ -226,10 +278,11 @@ def _attend(
     pieces = []
     for i in range(0, n, step):
         q_i, k_i, v_i = (t[i : i + step].flatten(0, 1) for t in (q, k, v))  # (step * H, L, D)
-        visible = None if mask is None else mask[i : i + step].expand(-1, heads, q_len, -1)
-        if visible is not None:
-            visible = visible.expand(q_i.shape[0] // heads, -1, -1, -1).flatten(0, 1)
-        weights = dropout(attention_weights(q_i, k_i, visible, scale), dropout_p)
+        own = None
+        if mask is not None:
+            own = mask if mask.shape[0] == 1 else mask[i : i + step]
+            own = own.expand(q_i.shape[0] // heads, heads, q_len, -1).flatten(0, 1)  # (step * H, Lq, Lk)
+        weights = dropout(attention_weights(q_i, k_i, own, scale), dropout_p)
         pieces.append(torch.bmm(weights, v_i).unflatten(0, (-1, heads)))
     return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
 

@@ -27,6 +27,18 @@ def attention_weights(q: Tensor, k: Tensor, mask: Tensor | None, scale: float) -
     return scores.softmax(-1)
 
 
-def visible_mask(queries: int, keys: int, device: torch.device) -> Tensor:
-    """bool (queries, keys) of causal attention, aligned at the last query and the last key."""
-    return torch.ones(queries, keys, dtype=torch.bool, device=device).tril(keys - queries)
+def visible_mask(q_places: Tensor, k_places: Tensor, causal: bool, window: int | None) -> Tensor:
+    """Which keys a query sees.
+
+    Args:
+        q_places, k_places: int64 (Lq,) and (Lk,), the place of each token in its sequence.
+        causal: no key after the query.
+        window: no key farther away than so many places, on either side.
+
+    Returns:
+        bool (Lq, Lk), True where the key is visible.
+    """
+    distance = q_places[:, None] - k_places
+    if window is None:
+        return distance >= 0 if causal else torch.ones_like(distance, dtype=torch.bool)
+    return (distance <= window) & (distance >= (0 if causal else -window))

@@ -1,10 +1,11 @@
-"""A stack of blocks.
+"""Stacks of blocks: each layer a block of its own, or several layers that share one.
 
 Shapes: T total tokens, R kept tokens, N hidden_size.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -12,15 +13,17 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from bothways.batching import SeqLens
-from bothways.nn.block import BlockSpec, Rows, SelfAttention, TransformerBlock
+from bothways.errors import InputError
+from bothways.nn.block import BlockSpec, Rows, SelfAttention, TransformerBlock, make_norm
 from bothways.nn.linear import Linear, PreparedLinear, is_plain
+from bothways.nn.rotary import Rotary
 
 
 @dataclass(frozen=True)
 class StackOutput:
     """Attributes:
     hidden: (T, N), or (R, N) when only some rows were asked for.
-    all_hidden: input of the first block and output of each, (T, N) each; or None.
+    all_hidden: input of the first layer and output of each, (T, N) each; or None.
     all_weights: for each block, for each sequence (H, L, L); or None.
     """
 
@@ -30,21 +33,34 @@ class StackOutput:
 
 
 class TransformerStack(nn.Module):
-    """``num_layers`` blocks of one specification, as ``layer.0`` and so on."""
+    """``num_layers`` blocks, as ``layer.0`` and so on; pre-norm blocks are followed by a ``final_norm``.
+
+    Args:
+        spec: of every block, and of the final norm.
+        num_layers: number of blocks.
+        layer_spec: of the block with that number, where blocks differ.
+    """
 
     compute_dtype: torch.dtype | None = None
     gradient_checkpointing = False
     _versions: tuple[tuple[int, int], ...] = ()
 
-    def __init__(self, spec: BlockSpec, num_layers: int) -> None:
+    def __init__(self, spec: BlockSpec, num_layers: int, layer_spec: Callable[[int], BlockSpec] | None = None) -> None:
         super().__init__()
-        self.layer = nn.ModuleList(TransformerBlock(spec) for _ in range(num_layers))
+        specs = [spec if layer_spec is None else layer_spec(i) for i in range(num_layers)]
+        self.layer = nn.ModuleList(TransformerBlock(own) for own in specs)
+        self.final_norm = make_norm(spec) if spec.pre_norm else nn.Identity()
+
+    def sequence(self) -> list[list[TransformerBlock]]:
+        """The blocks of each layer, in the order they run. A block may stand in several layers."""
+        return [[block] for block in self.layer]  # type: ignore[list-item]
 
     def forward(
         self,
         hidden: Tensor,
         lens: SeqLens,
         *,
+        position_ids: Tensor | None = None,
         rows: Rows | None = None,
         want_hidden: bool = False,
         want_weights: bool = False,
@@ -54,6 +70,7 @@ class TransformerStack(nn.Module):
         Args:
             hidden: (T, N).
             lens: boundaries of the sequences.
+            position_ids: int64 (T,), for blocks with rotary positions.
             rows: the last block computes only these rows; ignored when hidden states or weights are wanted in full.
             want_hidden, want_weights: collect what ``output_hidden_states`` and ``output_attentions`` show.
         """
@@ -61,22 +78,27 @@ class TransformerStack(nn.Module):
             self.unprepare()  # copies have no gradients, and may no longer be what the parameters say
         dtype = hidden.dtype
         hidden = hidden.to(self.compute_dtype or dtype)
+        rotary = self._rotary(position_ids, hidden.dtype)
         collected, weights = [hidden], []
         kept = None if want_hidden or want_weights else rows
-        for number, block in enumerate(self.layer, start=1):
-            last = number == len(self.layer)
-            arguments = (hidden, lens, kept if last else None, want_weights)
-            if self.gradient_checkpointing and self.training:
-                hidden, block_weights = checkpoint(block, *arguments, use_reentrant=False)
-            else:
-                hidden, block_weights = block(*arguments)
+        layers = self.sequence()
+        remaining = sum(map(len, layers))
+        for blocks in layers:
+            for block in blocks:
+                remaining -= 1
+                angles = rotary.get(block.spec.rotary_theta)
+                arguments = (hidden, lens, None if remaining else kept, want_weights, angles)
+                if self.gradient_checkpointing and self.training:
+                    hidden, block_weights = checkpoint(block, *arguments, use_reentrant=False)
+                else:
+                    hidden, block_weights = block(*arguments)
+                weights.append(block_weights)
             if want_hidden:
                 collected.append(hidden)
-            weights.append(block_weights)
-        if rows is not None and (kept is None or not self.layer):
+        if rows is not None and (kept is None or not layers):
             hidden = hidden.index_select(0, rows.index)
         return StackOutput(
-            hidden=hidden.to(dtype),
+            hidden=self.final_norm(hidden.to(dtype)),
             all_hidden=tuple(h.to(dtype) for h in collected) if want_hidden else None,
             all_weights=tuple(weights) if want_weights else None,
         )
@@ -88,14 +110,14 @@ class TransformerStack(nn.Module):
             return  # adapters and hooks want to be called; without them nothing is lost but speed
         self.compute_dtype = dtype
         self._versions = self._current_versions()
-        for block in self.layer:
-            assert isinstance(block, TransformerBlock)
+        order = [block for blocks in self.sequence() for block in blocks]
+        for block in dict.fromkeys(order):
             attention = block.attention.self
             projections = [attention.query, attention.key, attention.value]
             attention.prepared = PreparedLinear(projections, dtype)
-            alone = [block.attention.output.dense, block.intermediate.dense, block.output.dense]
-            if block is self.layer[-1]:
-                alone += projections  # the last layer may compute queries of some tokens only
+            # the last layer may compute queries of some tokens only, and then uses its projections one by one
+            joined = [] if block is order[-1] else projections
+            alone = [m for m in block.modules() if isinstance(m, Linear) and m not in joined]
             for linear in alone:  # a parameter in this dtype is as good as a copy
                 linear.prepared = None if linear.weight.dtype == dtype else PreparedLinear([linear], dtype)
 
@@ -111,6 +133,38 @@ class TransformerStack(nn.Module):
             if isinstance(module, (SelfAttention, Linear)):
                 module.prepared = None
 
+    def _rotary(self, position_ids: Tensor | None, dtype: torch.dtype) -> dict[float | None, Rotary]:
+        """The angles for each ``rotary_theta`` of the blocks."""
+        specs = [block.spec for blocks in self.sequence() for block in blocks if block.spec.rotary_theta is not None]
+        if not specs:
+            return {}
+        if position_ids is None:
+            raise InputError("position_ids are missing: these blocks have rotary positions. Pass int64 (T,).")
+        dims = {spec.rotary_theta: spec.head_dim for spec in specs}
+        return {theta: Rotary.of(position_ids, dim, theta, dtype) for theta, dim in dims.items() if theta is not None}
+
     def _current_versions(self) -> tuple[tuple[int, int], ...]:
         """Changes when a parameter is replaced, moved, cast or written to."""
         return tuple((p.data_ptr(), p._version) for p in self.parameters())
+
+
+class SharedStack(TransformerStack):
+    """Layers that share their parameters by groups, as ``layer.{group}.{block}``. Source: Lan et al. 2020, section 3.1.
+
+    Args:
+        spec: of every block.
+        num_layers: layers that run.
+        num_groups: groups of parameters; each serves a run of neighbouring layers.
+        blocks_per_group: blocks that one layer runs, one after the other.
+    """
+
+    def __init__(self, spec: BlockSpec, num_layers: int, num_groups: int, blocks_per_group: int = 1) -> None:
+        super().__init__(spec, 0)
+        self.layer = nn.ModuleList(
+            nn.ModuleList(TransformerBlock(spec) for _ in range(blocks_per_group)) for _ in range(num_groups)
+        )
+        # divided as the reference divides, in floating point, so that uneven groups begin at the same layers
+        self._group_of = [int(i / (num_layers / num_groups)) for i in range(num_layers)]
+
+    def sequence(self) -> list[list[TransformerBlock]]:
+        return [list(self.layer[group]) for group in self._group_of]  # type: ignore[arg-type]

@@ -77,3 +77,12 @@ def test_collate_counts_positions_in_each_sequence():
     assert batch.seqlens.lengths == (3, 2)
     assert batch.seqlens.first_tokens.tolist() == [0, 3]
     assert batch.seqlens.last_tokens.tolist() == [2, 4]
+
+
+def test_columns_are_kept_where_a_mask_has_holes():
+    ids = torch.arange(8).view(2, 4)
+    holes, _ = pack(ids, torch.tensor([[0, 1, 0, 1], [1, 1, 1, 0]]))
+    assert holes.seqlens.places.tolist() == [1, 3, 0, 1, 2] and holes.seqlens.lengths == (2, 3)
+    assert holes.seqlens.to("cpu").places.tolist() == [1, 3, 0, 1, 2]
+    for mask in ([[0, 1, 1, 1], [1, 1, 0, 0]], [[0, 1, 1, 0], [1, 1, 1, 1]], [[1] * 4] * 2, [[0] * 4, [1] * 4]):
+        assert pack(ids, torch.tensor(mask))[0].seqlens.places is None
