@@ -54,6 +54,7 @@ _WHERE: dict[str, str] = {
     "Pipeline": "bothways.pipelines.base",
     "TextClassificationPipeline": "bothways.pipelines.text_classification",
     "FillMaskPipeline": "bothways.pipelines.fill_mask",
+    "ZeroShotClassificationPipeline": "bothways.pipelines.zero_shot",
     "FeatureExtractionPipeline": "bothways.pipelines.feature_extraction",
     "PipelineException": "bothways.errors",
     "PreTrainedModel": "bothways.models.base",

@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from bothways.pipelines.feature_extraction import FeatureExtractionPipeline as FeatureExtractionPipeline
     from bothways.pipelines.fill_mask import FillMaskPipeline as FillMaskPipeline
     from bothways.pipelines.text_classification import TextClassificationPipeline as TextClassificationPipeline
+    from bothways.pipelines.zero_shot import ZeroShotClassificationPipeline as ZeroShotClassificationPipeline
 
 _MODULE_OF = {
     "FeatureExtractionPipeline": "feature_extraction",
     "FillMaskPipeline": "fill_mask",
     "Pipeline": "base",
     "TextClassificationPipeline": "text_classification",
+    "ZeroShotClassificationPipeline": "zero_shot",
     "pipeline": "build",
 }
 

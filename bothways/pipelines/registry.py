@@ -11,6 +11,7 @@ PIPELINES: dict[str, str] = {
     "feature-extraction": "bothways.pipelines.feature_extraction:FeatureExtractionPipeline",
     "fill-mask": "bothways.pipelines.fill_mask:FillMaskPipeline",
     "text-classification": "bothways.pipelines.text_classification:TextClassificationPipeline",
+    "zero-shot-classification": "bothways.pipelines.zero_shot:ZeroShotClassificationPipeline",
 }
 ALIASES: dict[str, str] = {"sentiment-analysis": "text-classification"}
 
