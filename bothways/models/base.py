@@ -318,6 +318,10 @@ class PreTrainedModel(nn.Module):
         renamed: dict[str, Tensor] = {}
         for step in self.family.key_map.to_ours(state_dict).steps:
             renamed |= step.apply([state_dict[name] for name in step.theirs])
+        own = self.state_dict(keep_vars=True)
+        for tie in self.family.key_map.ties:  # a file may hold one of two names for the same parameter
+            if tie.to in renamed and tie.name in own and own[tie.name] is own.get(tie.to):
+                renamed.setdefault(tie.name, renamed[tie.to])
         return super().load_state_dict(renamed, strict=strict, assign=assign)
 
 

@@ -57,6 +57,28 @@ def token_loss(logits: Tensor, labels: Tensor) -> Tensor:
     return F.cross_entropy(logits.float(), labels.long(), ignore_index=-100)
 
 
+def replaced_token_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean binary cross entropy of the tokens whose label is not -100. Source: Clark et al. 2020, section 2.
+
+    Args:
+        logits: (T,).
+        labels: (T,), 1 for a replaced token and 0 for an original one.
+
+    Raises:
+        InputError: another number of labels, or a label outside 0 to 1.
+    """
+    if logits.shape != labels.shape:
+        raise InputError(f"{logits.shape[0]} tokens have logits but {labels.shape[0]} have labels.")
+    counted = labels != -100
+    labels = labels[counted].float()
+    if labels.numel() and not 0 <= float(labels.min()) <= float(labels.max()) <= 1:
+        raise InputError(
+            f"labels of tokens go from {float(labels.min()):g} to {float(labels.max()):g}; expected 1 for a replaced "
+            "token, 0 for an original one and -100 for one that does not count."
+        )
+    return F.binary_cross_entropy_with_logits(logits[counted].float(), labels)
+
+
 def span_loss(start: Tensor, end: Tensor, start_positions: Tensor, end_positions: Tensor) -> Tensor:
     """Mean of the cross entropies of both ends. start, end (B, S); positions int64 (B,); outside S is ignored."""
     ignored = start.shape[1]

@@ -103,3 +103,18 @@ class BertForPreTrainingOutput(ModelOutput):
     seq_relationship_logits: Tensor | None = None
     hidden_states: Tensors | None = None
     attentions: Tensors | None = None
+
+
+@dataclass(eq=False, repr=False)
+class AlbertForPreTrainingOutput(ModelOutput):
+    """loss (); prediction_logits (B, S, V); sop_logits (B, 2): index 0 means that the texts stand in their order."""
+
+    loss: Tensor | None = None
+    prediction_logits: Tensor | None = None
+    sop_logits: Tensor | None = None
+    hidden_states: Tensors | None = None
+    attentions: Tensors | None = None
+
+
+class ElectraForPreTrainingOutput(SequenceClassifierOutput):
+    """loss (); logits (B, S): above 0 where a token seems replaced."""

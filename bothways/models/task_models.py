@@ -18,8 +18,10 @@ from bothways.families import Head
 from bothways.models import losses
 from bothways.models.base import ModelInputs, PreTrainedModel
 from bothways.models.outputs import (
+    AlbertForPreTrainingOutput,
     BaseModelOutputWithPooling,
     BertForPreTrainingOutput,
+    ElectraForPreTrainingOutput,
     MaskedLMOutput,
     ModelOutput,
     MultipleChoiceModelOutput,
@@ -34,6 +36,9 @@ from bothways.nn.stack import StackOutput
 
 class EncoderModel(PreTrainedModel):
     """A body: text in, a vector for every token out."""
+
+    has_pooler: ClassVar[bool] = True
+    """Whether the family has one, and outputs a place for it even where a model does without."""
 
     def __init__(self, config: PretrainedConfig, add_pooling_layer: bool = True, *, nested: bool = False) -> None:
         super().__init__(config)
@@ -93,8 +98,8 @@ class EncoderModel(PreTrainedModel):
         if hasattr(self, "pooler"):
             pooled = self.pooler(encoded.hidden.index_select(0, inputs.batch.seqlens.first_tokens))
         output = BaseModelOutputWithPooling(last_hidden_state=last, pooler_output=pooled, **extras)
-        if self.config.return_dict if return_dict is None else return_dict:
-            return output
+        if not self.has_pooler or (self.config.return_dict if return_dict is None else return_dict):
+            return _returned(output, self.config, return_dict)
         return (last, pooled, *output.to_tuple()[1 if pooled is None else 2 :])  # the second place is the pooled one
 
 
@@ -347,22 +352,65 @@ class PreTrainingModel(TaskModel):
         """prediction_logits (B, S, V) and seq_relationship_logits (B, 2); the sum of both losses with both labels."""
         _refuse_head_mask(head_mask)
         inputs = ModelInputs.of(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
-        want_hidden, want_weights = _wanted(self.config, output_hidden_states, output_attentions)
-        encoded = self.base_model.run_body(inputs, want_hidden=want_hidden, want_weights=want_weights)
+        wanted = _wanted(self.config, output_hidden_states, output_attentions)
+        loss, scores, relation, extras = self._objectives(inputs, labels, next_sentence_label, *wanted)
+        output = BertForPreTrainingOutput(
+            loss=loss, prediction_logits=scores, seq_relationship_logits=relation, **extras
+        )
+        return _returned(output, self.config, return_dict)
+
+    def _objectives(
+        self, inputs: ModelInputs, words: Tensor | None, relation_label: Tensor | None, hidden: bool, weights: bool
+    ) -> tuple[Tensor | None, Tensor, Tensor, dict[str, Any]]:
+        """The sum of both losses where both have labels, scores (B, S, V), relation (B, C), and what was collected."""
+        encoded = self.base_model.run_body(inputs, want_hidden=hidden, want_weights=weights)
         scores = self.head.logits(self, encoded.hidden)
         pooled = self.base_model.pooler(encoded.hidden.index_select(0, inputs.batch.seqlens.first_tokens))
         relation = self.cls.seq_relationship(pooled)
         loss = None
-        if labels is not None and next_sentence_label is not None:
-            words = losses.token_loss(scores, _tokens_of(labels, inputs))
-            loss = words + losses.token_loss(relation, next_sentence_label.view(-1))
-        output = BertForPreTrainingOutput(
-            loss=loss,
-            prediction_logits=inputs.unpack(scores),
-            seq_relationship_logits=relation,
-            **_extras(inputs, encoded),
-        )
+        if words is not None and relation_label is not None:
+            loss = losses.token_loss(scores, _tokens_of(words, inputs))
+            loss = loss + losses.token_loss(relation, relation_label.view(-1))
+        return loss, inputs.unpack(scores), relation, _extras(inputs, encoded)
+
+
+class SentenceOrderModel(PreTrainingModel):
+    """Both objectives of ALBERT's pretraining: masked words and the order of two texts."""
+
+    def forward(  # type: ignore[override]
+        self,
+        input_ids: Tensor | PackedBatch | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        head_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        sentence_order_label: Tensor | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> Any:
+        """prediction_logits (B, S, V) and sop_logits (B, 2); the sum of both losses with both labels."""
+        _refuse_head_mask(head_mask)
+        inputs = ModelInputs.of(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
+        wanted = _wanted(self.config, output_hidden_states, output_attentions)
+        loss, scores, order, extras = self._objectives(inputs, labels, sentence_order_label, *wanted)
+        output = AlbertForPreTrainingOutput(loss=loss, prediction_logits=scores, sop_logits=order, **extras)
         return _returned(output, self.config, return_dict)
+
+
+class DiscriminatorModel(TaskModel):
+    """Whether each token was replaced: logits (B, S). Labels (B, S), 1 for a replaced token, -100 is ignored.
+
+    Source: Clark et al. 2020, section 2.
+    """
+
+    task = "pretraining"
+    output_class = ElectraForPreTrainingOutput
+
+    def compute_loss(self, logits: Tensor, labels: Tensor, inputs: ModelInputs) -> Tensor:
+        return losses.replaced_token_loss(logits, _tokens_of(labels, inputs))
 
 
 def first_rows(seqlens: SeqLens) -> Rows:

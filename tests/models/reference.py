@@ -7,6 +7,18 @@ import transformers
 
 from bothways.models.auto import MODEL_CLASSES
 
+_ROBERTA = {
+    "vocab_size": 97,
+    "hidden_size": 24,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "intermediate_size": 40,
+    "max_position_embeddings": 50,
+    "hidden_dropout_prob": 0.0,
+    "attention_probs_dropout_prob": 0.0,
+    "num_labels": 5,
+}
+
 TINY = {
     "bert": {
         "vocab_size": 97,
@@ -19,6 +31,48 @@ TINY = {
         "attention_probs_dropout_prob": 0.0,
         "num_labels": 5,
     },
+    "albert": {
+        "vocab_size": 97,
+        "embedding_size": 14,
+        "hidden_size": 24,
+        "num_hidden_layers": 4,
+        "num_hidden_groups": 2,
+        "inner_group_num": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 40,
+        "max_position_embeddings": 50,
+        "classifier_dropout_prob": 0.0,
+        "num_labels": 5,
+    },
+    "electra": {
+        "vocab_size": 97,
+        "embedding_size": 14,
+        "hidden_size": 24,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "intermediate_size": 40,
+        "max_position_embeddings": 50,
+        "hidden_dropout_prob": 0.0,
+        "attention_probs_dropout_prob": 0.0,
+        "summary_last_dropout": 0.0,
+        "num_labels": 5,
+    },
+    "distilbert": {
+        "vocab_size": 97,
+        "dim": 24,
+        "n_layers": 3,
+        "n_heads": 4,
+        "hidden_dim": 40,
+        "max_position_embeddings": 50,
+        "dropout": 0.0,
+        "attention_dropout": 0.0,
+        "qa_dropout": 0.0,
+        "seq_classif_dropout": 0.0,
+        "num_labels": 5,
+    },
+    "roberta": {**_ROBERTA, "type_vocab_size": 1},
+    "xlm-roberta": {**_ROBERTA, "type_vocab_size": 2},
+    "camembert": {**_ROBERTA, "type_vocab_size": 1, "pad_token_id": 3},
 }
 """For each family a configuration with sizes that differ from each other, so that no transposition hides."""
 
@@ -30,8 +84,8 @@ def tiny_pair(model_type: str, task: str, seed: int = 0, **changes):
     ours_class = MODEL_CLASSES[model_type, task]
     theirs_class = getattr(transformers, ours_class.__name__)
     settings = {**TINY[model_type], **changes}
-    if task == "question-answering":
-        settings["num_labels"] = 2  # the reference sizes this head by the labels and then needs two
+    if task == "question-answering" or (model_type, task) == ("albert", "pretraining"):
+        settings["num_labels"] = 2  # the reference sizes these heads by the labels and then needs two
     torch.manual_seed(seed)
     theirs_config = theirs_class.config_class(**settings, attn_implementation="eager")
     theirs = theirs_class(theirs_config).eval()

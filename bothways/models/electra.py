@@ -1,0 +1,77 @@
+"""The public classes of ELECTRA."""
+
+from __future__ import annotations
+
+from bothways.families.electra import ELECTRA, ElectraConfig
+from bothways.models.base import PreTrainedModel
+from bothways.models.task_models import (
+    DiscriminatorModel,
+    EncoderModel,
+    MaskedLMModel,
+    MultipleChoiceModel,
+    QuestionAnsweringModel,
+    SequenceClassificationModel,
+    TaskModel,
+    TokenClassificationModel,
+)
+
+
+class ElectraPreTrainedModel(PreTrainedModel):
+    """Base of models that people build around ``ElectraModel`` themselves; call ``post_init()`` last in ``__init__``."""
+
+    family = ELECTRA
+
+
+class ElectraModel(EncoderModel):
+    """ELECTRA's body: a vector for every token."""
+
+    family = ELECTRA
+    has_pooler = False
+
+
+class ElectraForPreTraining(DiscriminatorModel):
+    """ELECTRA's discriminator: whether each token was replaced."""
+
+    family = ELECTRA
+    base_class = ElectraModel
+
+
+class ElectraForMaskedLM(MaskedLMModel):
+    """ELECTRA's generator: fills gaps."""
+
+    family = ELECTRA
+    base_class = ElectraModel
+    forward = TaskModel.forward  # without the arguments of decoders, which come before ``labels`` in BERT's
+
+
+class ElectraForSequenceClassification(SequenceClassificationModel):
+    """ELECTRA that classifies or scores texts and pairs of texts."""
+
+    family = ELECTRA
+    base_class = ElectraModel
+
+
+class ElectraForTokenClassification(TokenClassificationModel):
+    """ELECTRA that labels every token."""
+
+    family = ELECTRA
+    base_class = ElectraModel
+
+
+class ElectraForQuestionAnswering(QuestionAnsweringModel):
+    """ELECTRA that marks the answer to a question in a text."""
+
+    family = ELECTRA
+    base_class = ElectraModel
+
+
+class ElectraForMultipleChoice(MultipleChoiceModel):
+    """ELECTRA that picks the text that fits."""
+
+    family = ELECTRA
+    base_class = ElectraModel
+
+
+__all__ = ["ElectraConfig"] + [
+    name for name in list(globals()) if name.startswith("Electra") and name != "ElectraConfig"
+]
