@@ -10,6 +10,7 @@ import sys
 import typer
 
 from bothways.cli.demo import demo_command
+from bothways.cli.embed import embed_command
 from bothways.cli.evaluate import evaluate_command
 from bothways.cli.models import models_command
 from bothways.cli.predict import predict_command
@@ -30,6 +31,7 @@ app = typer.Typer(
 app.command("train")(train_command)
 app.command("predict")(predict_command)
 app.command("evaluate")(evaluate_command)
+app.command("embed")(embed_command)
 app.command("models")(models_command)
 app.command("demo")(demo_command)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bothways.cli.predict import check_file_output, load_classifier
+from bothways.cli.answers import check_file_output, load_pipeline
 
 if TYPE_CHECKING:
     from bothways.data import LabelKind
@@ -34,7 +34,7 @@ def evaluate_command(
     from bothways.training.scoring import all_scores
 
     check_file_output(output)
-    pipe = load_classifier(model, precision)
+    pipe = load_pipeline("text-classification", model, precision)
     config = pipe.model.config
     kind: LabelKind = KINDS.get(config.problem_type, "single")
     read = load_labelled(

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import inspect
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bothways.batching import Layout, PackedBatch, pack
+from bothways.batching import Layout, PackedBatch, SeqLens, pack
 from bothways.checkpoints.config import PretrainedConfig, read_config
 from bothways.checkpoints.load_report import LoadReport
 from bothways.errors import InputError
@@ -188,6 +190,68 @@ class PreTrainedModel(nn.Module):
             raise InputError("only safetensors are written, into a local directory: drop the other request.")
         if is_main_process:
             loading.save(self, save_directory, max_shard_size=max_shard_size, state_dict=state_dict)
+
+    def packed(
+        self,
+        input_ids: Tensor | PackedBatch | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+    ) -> ModelInputs:
+        """The arguments of ``forward`` in packed form, with the positions that the family gives to tokens.
+
+        Where positions follow from ids, those of a ``PackedBatch`` are counted anew.
+        """
+        if position_ids is not None:
+            position_ids = position_ids - self.config.first_position
+        inputs = ModelInputs.of(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
+        if self.family.positions is None or position_ids is not None or inputs_embeds is not None:
+            return inputs
+        batch, layout = inputs.batch, inputs.layout
+        if layout is None:
+            counted = self.family.positions(self.config, batch.input_ids, batch.seqlens)
+        else:  # tokens that the mask leaves out count too
+            assert isinstance(input_ids, Tensor)
+            rows = SeqLens.from_lengths([layout.shape[1]] * layout.shape[0], input_ids.device)
+            counted = layout.pack(self.family.positions(self.config, input_ids.flatten(), rows).view(layout.shape))
+        return replace(inputs, batch=replace(batch, position_ids=counted))
+
+    def encode(
+        self,
+        texts: str | Sequence[str],
+        *,
+        tokenizer: Any = None,
+        pooling: str | None = None,
+        normalize: bool | None = None,
+        max_length: int | None = None,
+        long_input: str = "window",
+    ) -> np.ndarray:
+        """Vectors of texts, for search and comparison: float32 (n, hidden_size), or (hidden_size,) for one text.
+
+        Args:
+            texts: a text or a list of texts.
+            tokenizer: of this model; by default the one in its directory.
+            pooling: ``"mean"`` over tokens, ``"cls"`` (first token) or ``"max"``; None takes what the directory says
+                (``1_Pooling``), else the mean.
+            normalize: whether vectors get length 1; None takes what the directory says, else False.
+            max_length: longest window in tokens; by default what the model reads.
+            long_input: for longer texts ``"window"`` (the mean over windows, by tokens), ``"truncate"`` or ``"error"``.
+
+        Raises:
+            InputError: an unknown pooling, a text that is too long under ``"error"``, no tokeniser to be found.
+        """
+        from bothways.models.embedding import embed_texts
+
+        return embed_texts(
+            self,
+            texts,
+            tokenizer=tokenizer,
+            pooling=pooling,
+            normalize=normalize,
+            max_length=max_length,
+            long_input=long_input,
+        )
 
     def post_init(self) -> None:
         """Initialise all weights and tie those that are one. Called once, by the outermost constructor."""

@@ -22,9 +22,10 @@ from bothways.batching import PackedBatch, SeqLens, batches_by_tokens, collate
 from bothways.errors import CheckpointError, InputError
 from bothways.models.base import ModelInputs, PreTrainedModel
 from bothways.models.loading import parse_dtype
-from bothways.models.task_models import TaskModel
+from bothways.models.task_models import TaskModel, first_rows
 from bothways.nn.block import Rows
 from bothways.nn.linear import has_fast_bfloat16
+from bothways.tasks.encoded import position_limit
 
 logger = logging.getLogger("bothways")
 
@@ -38,6 +39,9 @@ CPU: measured with 6 layers of 384 in fp32 on one AVX2 core, processor time for 
 1,024 or 2,048 tokens, 0.96 s with 4,096; for 6,802 tokens of mixed texts 1.87, 1.86 and 1.91 s. Matrix units
 for bfloat16 want larger batches, and half the bytes leave room for them. CUDA: not measured yet.
 """
+
+POOLINGS = ("mean", "cls", "max")
+"""Ways from the vectors of a sequence's tokens to one."""
 
 
 class PackedRunner:
@@ -64,6 +68,14 @@ class PackedRunner:
             logger.warning("this CPU has no unit for %s: it computes slower than float32 here.", self.dtype)
         self.computed_sequences = 0
         self._prepared_on: torch.device | None = None
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and other processes get a lock of their own."""
+        return {name: value for name, value in self.__dict__.items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
         self._lock = threading.Lock()
 
     def sequence_logits(self, input_ids: Ids, token_type_ids: Ids | None = None) -> np.ndarray:
@@ -100,6 +112,21 @@ class PackedRunner:
         """The body's last hidden vectors, whatever head the model has: for each sequence float32 (length, N)."""
         body: Any = self.model.base_model
         return self._tokens(input_ids, token_type_ids, lambda inputs: body.run_body(inputs).hidden)
+
+    def pooled(self, input_ids: Ids, token_type_ids: Ids | None = None, *, pooling: str = "mean") -> np.ndarray:
+        """One vector for each sequence, float32 (n, N): mean, first or largest of its tokens' last hidden vectors."""
+        body: Any = self.model.base_model
+        sequences = _Distinct(input_ids, token_type_ids)
+        vectors = np.empty((len(sequences.ids), self.model.config.hidden_size), dtype=np.float32)
+        for members, inputs in self._batches(sequences):
+            seqlens = inputs.batch.seqlens
+            if pooling == "cls":
+                pooled = body.run_body(inputs, rows=first_rows(seqlens)).hidden
+            else:
+                lengths = torch.tensor(seqlens.lengths, device=self.model.device)
+                pooled = torch.segment_reduce(body.run_body(inputs).hidden.float(), pooling, lengths=lengths)
+            vectors[members] = _to_numpy(pooled)
+        return vectors[sequences.source]
 
     def masked_logits(
         self,
@@ -160,7 +187,7 @@ class PackedRunner:
                     self._check(batch)
                     batch = batch.to(device)
                 self.computed_sequences += len(members)
-                yield members, ModelInputs.of(batch, None, None, None, None)
+                yield members, self.model.packed(batch)
 
     def _most_tokens(self, device: torch.device) -> int:
         if device.type != "cpu":
@@ -178,10 +205,11 @@ class PackedRunner:
     def _check(self, batch: PackedBatch) -> None:
         """What the embeddings check on a CPU; on a GPU a wrong id would end the process instead of the call."""
         config: Any = self.model.config
-        if batch.seqlens.max_seqlen > config.max_position_embeddings:
+        most = position_limit(config)
+        if most is not None and batch.seqlens.max_seqlen > most:
             raise InputError(
-                f"a sequence has {batch.seqlens.max_seqlen} tokens but the model has {config.max_position_embeddings} "
-                "positions. Shorten it, or split the text into windows."
+                f"a sequence has {batch.seqlens.max_seqlen} tokens but the model has {most} positions. "
+                "Shorten it, or split the text into windows."
             )
         low, high = int(batch.input_ids.min()), int(batch.input_ids.max())
         if low < 0 or high >= config.vocab_size:

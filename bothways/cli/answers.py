@@ -1,0 +1,80 @@
+"""What the verbs that answer texts share: where lines go, what is said of long texts, in which numbers to compute."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+
+def check_file_output(output: Path | None) -> None:
+    """Refuse a directory where a file is to be written, before any work."""
+    from bothways.errors import UsageError
+
+    if output is not None and output.is_dir():
+        raise UsageError(f"--output {output} is a directory; give the name of a file.")
+
+
+def check_long_input(long_input: str) -> None:
+    """Refuse an unknown way with long texts, before any work."""
+    from bothways.errors import UsageError
+    from bothways.tasks.encoded import LONG_INPUT
+
+    if long_input not in LONG_INPUT:
+        raise UsageError(f"--long-input is {long_input!r}; expected one of {', '.join(LONG_INPUT)}.")
+
+
+def load_pipeline(task: str | None, model: str, precision: str, **options: Any) -> Any:
+    """A pipeline on the best device, computing in ``precision``; the task is the model's own if none is given."""
+    from bothways.pipelines import pipeline
+
+    device = best_device()
+    return pipeline(task, model=model, device=device, dtype=chosen_dtype(precision, device), **options)
+
+
+def best_device() -> Any:
+    """The GPU if there is one."""
+    import torch
+
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def chosen_dtype(precision: str, device: Any) -> str:
+    """The dtype of ``--precision``; auto is bfloat16 where the hardware has it."""
+    from bothways.errors import UsageError
+    from bothways.training.loop import PRECISIONS, resolve_precision
+
+    if precision not in PRECISIONS:
+        raise UsageError(f"--precision is {precision!r}; expected one of {', '.join(PRECISIONS)}.")
+    return resolve_precision(precision, device)
+
+
+@contextmanager
+def writing(output: Path | None) -> Iterator[TextIO]:
+    """Standard output, or a file that is whole or not there."""
+    if output is None:
+        try:
+            yield sys.stdout
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # whoever read the output has gone: that is no error, and nothing may be flushed at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return
+    from bothways.files import replacing
+
+    with replacing(output) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as out:
+        yield out
+
+
+def report_long_inputs(count: int, windowed: int, truncated: int) -> None:
+    """Say how many inputs were longer than the model reads, if any were."""
+    parts = [
+        f"{number:,} of {count:,} inputs were {what}"
+        for number, what in ((windowed, "windowed"), (truncated, "truncated"))
+        if number
+    ]
+    if parts:
+        print("; ".join(parts) + ".", file=sys.stderr)
