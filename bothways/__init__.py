@@ -54,6 +54,8 @@ _WHERE: dict[str, str] = {
     "Pipeline": "bothways.pipelines.base",
     "TextClassificationPipeline": "bothways.pipelines.text_classification",
     "FillMaskPipeline": "bothways.pipelines.fill_mask",
+    "MultipleChoicePipeline": "bothways.pipelines.multiple_choice",
+    "NextSentencePipeline": "bothways.pipelines.next_sentence",
     "ZeroShotClassificationPipeline": "bothways.pipelines.zero_shot",
     "FeatureExtractionPipeline": "bothways.pipelines.feature_extraction",
     "PipelineException": "bothways.errors",

@@ -13,12 +13,16 @@ if TYPE_CHECKING:
     from bothways.pipelines.feature_extraction import FeatureExtractionPipeline as FeatureExtractionPipeline
     from bothways.pipelines.fill_mask import FillMaskPipeline as FillMaskPipeline
     from bothways.pipelines.text_classification import TextClassificationPipeline as TextClassificationPipeline
+    from bothways.pipelines.multiple_choice import MultipleChoicePipeline as MultipleChoicePipeline
+    from bothways.pipelines.next_sentence import NextSentencePipeline as NextSentencePipeline
     from bothways.pipelines.zero_shot import ZeroShotClassificationPipeline as ZeroShotClassificationPipeline
 
 _MODULE_OF = {
     "FeatureExtractionPipeline": "feature_extraction",
     "FillMaskPipeline": "fill_mask",
     "Pipeline": "base",
+    "MultipleChoicePipeline": "multiple_choice",
+    "NextSentencePipeline": "next_sentence",
     "TextClassificationPipeline": "text_classification",
     "ZeroShotClassificationPipeline": "zero_shot",
     "pipeline": "build",

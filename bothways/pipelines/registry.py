@@ -10,6 +10,8 @@ from bothways.errors import UsageError, nearest
 PIPELINES: dict[str, str] = {
     "feature-extraction": "bothways.pipelines.feature_extraction:FeatureExtractionPipeline",
     "fill-mask": "bothways.pipelines.fill_mask:FillMaskPipeline",
+    "multiple-choice": "bothways.pipelines.multiple_choice:MultipleChoicePipeline",
+    "next-sentence-prediction": "bothways.pipelines.next_sentence:NextSentencePipeline",
     "text-classification": "bothways.pipelines.text_classification:TextClassificationPipeline",
     "zero-shot-classification": "bothways.pipelines.zero_shot:ZeroShotClassificationPipeline",
 }
@@ -18,6 +20,8 @@ ALIASES: dict[str, str] = {"sentiment-analysis": "text-classification"}
 TASK_OF_HEAD: dict[str, str] = {
     "base": "feature-extraction",
     "masked-lm": "fill-mask",
+    "multiple-choice": "multiple-choice",
+    "next-sentence-prediction": "next-sentence-prediction",
     "pretraining": "fill-mask",
     "sequence-classification": "text-classification",
 }
