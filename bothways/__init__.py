@@ -21,6 +21,10 @@ _BERT = (
     "BertForQuestionAnswering",
     "BertForMultipleChoice",
 )
+_ENCODER = (
+    *("PreTrainedModel", "Model", "ForMaskedLM", "ForSequenceClassification", "ForTokenClassification"),
+    *("ForQuestionAnswering", "ForMultipleChoice"),
+)
 _AUTO = (
     "AutoConfig",
     "AutoModel",
@@ -39,11 +43,30 @@ _TOKENIZERS = (
     "BertTokenizerFast",
     "PreTrainedTokenizerBase",
     "PreTrainedTokenizerFast",
+    "AlbertTokenizer",
+    "AlbertTokenizerFast",
+    "CamembertTokenizer",
+    "CamembertTokenizerFast",
+    "DistilBertTokenizer",
+    "DistilBertTokenizerFast",
+    "ElectraTokenizer",
+    "ElectraTokenizerFast",
+    "RobertaTokenizer",
+    "RobertaTokenizerFast",
+    "XLMRobertaTokenizer",
+    "XLMRobertaTokenizerFast",
 )
 _SCHEDULES = ("get_scheduler", "get_linear_schedule_with_warmup", "get_constant_schedule_with_warmup")
 
 _WHERE: dict[str, str] = {
     **dict.fromkeys(_BERT, "bothways.models.bert"),
+    **{f"Albert{name}": "bothways.models.albert" for name in (*_ENCODER, "ForPreTraining")},
+    **{f"Electra{name}": "bothways.models.electra" for name in (*_ENCODER, "ForPreTraining")},
+    **{f"DistilBert{name}": "bothways.models.distilbert" for name in _ENCODER},
+    **{f"Roberta{name}": "bothways.models.roberta" for name in _ENCODER},
+    **{f"XLMRoberta{name}": "bothways.models.xlm_roberta" for name in _ENCODER},
+    **{f"Camembert{name}": "bothways.models.camembert" for name in _ENCODER},
+    **{f"ModernBert{name}": "bothways.models.modernbert" for name in _ENCODER},
     **dict.fromkeys(_AUTO, "bothways.models.auto"),
     **dict.fromkeys(_TOKENIZERS, "bothways.tokenizers"),
     **dict.fromkeys(_SCHEDULES, "bothways.training.schedules"),
@@ -58,10 +81,20 @@ _WHERE: dict[str, str] = {
     "NextSentencePipeline": "bothways.pipelines.next_sentence",
     "ZeroShotClassificationPipeline": "bothways.pipelines.zero_shot",
     "FeatureExtractionPipeline": "bothways.pipelines.feature_extraction",
+    "Embedder": "bothways.models.embedding",
+    "cos_sim": "bothways.tasks.similarity",
+    "semantic_search": "bothways.tasks.similarity",
     "PipelineException": "bothways.errors",
     "PreTrainedModel": "bothways.models.base",
     "PretrainedConfig": "bothways.checkpoints.config",
     "BertConfig": "bothways.families.bert",
+    "AlbertConfig": "bothways.families.albert",
+    "ElectraConfig": "bothways.families.electra",
+    "DistilBertConfig": "bothways.families.distilbert",
+    "RobertaConfig": "bothways.families.roberta",
+    "XLMRobertaConfig": "bothways.families.xlm_roberta",
+    "CamembertConfig": "bothways.families.camembert",
+    "ModernBertConfig": "bothways.families.modernbert",
 }
 
 __all__ = ["__version__", *sorted(_WHERE)]

@@ -8,9 +8,24 @@ from typing import Any, NamedTuple
 
 from bothways.errors import TokenizerError, nearest
 from bothways.files import read_json
+from bothways.tokenizers.albert import AlbertTokenizer, AlbertTokenizerFast
 from bothways.tokenizers.base import PreTrainedTokenizerBase, PreTrainedTokenizerFast
-from bothways.tokenizers.bert import BertTokenizer, BertTokenizerFast
+from bothways.tokenizers.bert import (
+    BertTokenizer,
+    BertTokenizerFast,
+    DistilBertTokenizer,
+    DistilBertTokenizerFast,
+    ElectraTokenizer,
+    ElectraTokenizerFast,
+)
 from bothways.tokenizers.loading import CONFIG, find_model, load_tokenizer
+from bothways.tokenizers.roberta import RobertaTokenizer, RobertaTokenizerFast
+from bothways.tokenizers.xlm_roberta import (
+    CamembertTokenizer,
+    CamembertTokenizerFast,
+    XLMRobertaTokenizer,
+    XLMRobertaTokenizerFast,
+)
 
 
 class Classes(NamedTuple):
@@ -22,7 +37,14 @@ class Classes(NamedTuple):
 
 # model_type in config.json -> classes. A family adds its line here.
 TOKENIZERS: dict[str, Classes] = {
+    "albert": Classes(AlbertTokenizer, AlbertTokenizerFast),
     "bert": Classes(BertTokenizer, BertTokenizerFast),
+    "camembert": Classes(CamembertTokenizer, CamembertTokenizerFast),
+    "distilbert": Classes(DistilBertTokenizer, DistilBertTokenizerFast),
+    "electra": Classes(ElectraTokenizer, ElectraTokenizerFast),
+    "modernbert": Classes(None, PreTrainedTokenizerFast),
+    "roberta": Classes(RobertaTokenizer, RobertaTokenizerFast),
+    "xlm-roberta": Classes(XLMRobertaTokenizer, XLMRobertaTokenizerFast),
 }
 # Names in tokenizer_config.json of classes without a family: all they need is in tokenizer.json.
 GENERIC = ("PreTrainedTokenizerFast", "TokenizersBackend")

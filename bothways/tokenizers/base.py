@@ -10,12 +10,13 @@ sets them, encodes and clears them again; the engine itself spreads a batch over
 from __future__ import annotations
 
 import copy
+import json
 import os
 import threading
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Encoding, Tokenizer, pre_tokenizers
 
 from bothways.errors import TokenizerError
 from bothways.tokenizers.batch_encoding import BatchEncoding
@@ -31,6 +32,7 @@ from bothways.tokenizers.options import (
     resolve_limits,
 )
 from bothways.tokenizers.padding import as_columns, pad_columns, pad_one
+from bothways.tokenizers.prepare import prepare_for_model
 from bothways.tokenizers.saving import Saving
 from bothways.tokenizers.special_tokens import ADDITIONAL, NAMES, checked_token, checked_tokens
 
@@ -39,7 +41,9 @@ class PreTrainedTokenizerBase(Encoder, Saving):
     """A tokeniser: texts to ids and back.
 
     Args:
-        tokenizer_object: the engine; it is copied.
+        tokenizer_object: the engine.
+        copy_engine: False takes the engine itself. A copy goes through JSON, which is slow for large vocabularies and
+            changes scores in their last digit.
         tokenizer_file: a ``tokenizer.json`` to build the engine from.
         model_max_length: longest row the model takes, in tokens; used by ``truncation=True`` and
             ``padding="max_length"`` when a call names no length.
@@ -63,10 +67,11 @@ class PreTrainedTokenizerBase(Encoder, Saving):
         tokenizer_object: Tokenizer | None = None,
         tokenizer_file: str | os.PathLike[str] | None = None,
         added_tokens_decoder: dict[int, Any] | None = None,
+        copy_engine: bool = True,
         **kwargs: Any,
     ) -> None:
         if tokenizer_object is not None:
-            self._tokenizer = copy.deepcopy(tokenizer_object)
+            self._tokenizer = copy.deepcopy(tokenizer_object) if copy_engine else tokenizer_object
             stated = {"truncation": self._tokenizer.truncation, "padding": self._tokenizer.padding}
             self._tokenizer.no_truncation()
             self._tokenizer.no_padding()
@@ -83,6 +88,7 @@ class PreTrainedTokenizerBase(Encoder, Saving):
         self.init_kwargs: dict[str, Any] = dict(kwargs)
         self._set_options(kwargs)
         self._add_declared_tokens(added_tokens_decoder or {})
+        _set_prefix_space(self._tokenizer, self.add_prefix_space)
 
     def _set_options(self, given: dict[str, Any]) -> None:
         self.name_or_path = str(given.get("name_or_path", ""))
@@ -93,6 +99,7 @@ class PreTrainedTokenizerBase(Encoder, Saving):
         self.model_input_names = list(given.get("model_input_names", self.model_input_names))
         self.clean_up_tokenization_spaces = bool(given.get("clean_up_tokenization_spaces") or False)
         self.split_special_tokens = bool(given.get("split_special_tokens", False))
+        self.add_prefix_space = bool(given.get("add_prefix_space", False))
         for name in NAMES:
             if given.get(name) is not None:
                 self._special[name] = checked_token(name, given[name])
@@ -292,6 +299,10 @@ class PreTrainedTokenizerBase(Encoder, Saving):
             padded = pad_one(columns, limits, mask=mask, **fill)
         return BatchEncoding(padded, tensor_type=return_tensors or kind)
 
+    def prepare_for_model(self, ids: list[int], pair_ids: list[int] | None = None, **options: Any) -> BatchEncoding:
+        """A row from ids of one or two texts: special tokens, truncation and padding as in a call."""
+        return prepare_for_model(self, ids, pair_ids, **options)
+
     def train_new_from_iterator(
         self,
         text_iterator: Iterable[Any],
@@ -344,6 +355,14 @@ class PreTrainedTokenizerBase(Encoder, Saving):
 
 class PreTrainedTokenizerFast(PreTrainedTokenizerBase):
     """A tokeniser of no particular family: everything comes from a ``tokenizer.json``."""
+
+
+def _set_prefix_space(engine: Tokenizer, wanted: bool) -> None:
+    """Let the argument, even by its default, win over a byte-level ``tokenizer.json``, as in the ecosystem."""
+    splitter = engine.pre_tokenizer
+    if isinstance(splitter, pre_tokenizers.ByteLevel) and splitter.add_prefix_space != wanted:
+        state = {k: v for k, v in json.loads(splitter.__getstate__()).items() if k != "type"}
+        engine.pre_tokenizer = pre_tokenizers.ByteLevel(**{**state, "add_prefix_space": wanted})
 
 
 def _stated_defaults(stated: dict[str, Any]) -> dict[str, Any]:

@@ -12,9 +12,8 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from bothways.errors import TokenizerError
 from bothways.files import MAX_JSON_BYTES, write_text
 from bothways.tokenizers.base import PreTrainedTokenizerBase, PreTrainedTokenizerFast
-from bothways.tokenizers.batch_encoding import BatchEncoding
 from bothways.tokenizers.engine import guarded
-from bothways.tokenizers.prepare import prepare_for_model
+from bothways.tokenizers.plain import PlainTokenizer
 from bothways.tokenizers.special_tokens import NAMES, checked_token
 
 
@@ -69,6 +68,7 @@ class BertBase(PreTrainedTokenizerBase):
         super().__init__(
             tokenizer_object=tokenizer_object,
             tokenizer_file=tokenizer_file,
+            copy_engine=not built,
             do_lower_case=do_lower_case,
             do_basic_tokenize=do_basic_tokenize,
             tokenize_chinese_chars=tokenize_chinese_chars,
@@ -89,10 +89,6 @@ class BertBase(PreTrainedTokenizerBase):
         row = [cls, *token_ids_0, sep]
         return row if token_ids_1 is None else [*row, *token_ids_1, sep]
 
-    def prepare_for_model(self, ids: list[int], pair_ids: list[int] | None = None, **options: Any) -> BatchEncoding:
-        """A row from ids of one or two texts: special tokens, truncation and padding as in a call."""
-        return prepare_for_model(self, ids, pair_ids, **options)
-
     def save_vocabulary(
         self, save_directory: str | os.PathLike[str], filename_prefix: str | None = None
     ) -> tuple[str, ...]:
@@ -106,11 +102,8 @@ class BertBase(PreTrainedTokenizerBase):
         write_text(path, "".join(f"{token}\n" for token in tokens))
         return (str(path),)
 
-    def _saved_class_name(self) -> str:
-        return "BertTokenizer"  # the name under which every version of the reference library finds either class
 
-
-class BertTokenizer(BertBase):
+class BertTokenizer(PlainTokenizer, BertBase):
     """BERT's tokeniser as the ecosystem's plain class: ``is_fast`` is False, and decoding keeps the spaces between
     tokens until they are cleaned up. The engine is the same, so offsets and word ids are available too."""
 
@@ -119,10 +112,6 @@ class BertTokenizer(BertBase):
     ) -> None:
         kwargs.setdefault("clean_up_tokenization_spaces", True)
         super().__init__(vocab_file, do_lower_case=do_lower_case, **kwargs)
-
-    @property
-    def is_fast(self) -> bool:
-        return False
 
     @property
     def vocab(self) -> dict[str, int]:
@@ -136,37 +125,6 @@ class BertTokenizer(BertBase):
     def convert_tokens_to_string(self, tokens: list[str]) -> str:
         return " ".join(tokens).replace(" ##", "").strip()
 
-    def encode_plus(self, text: Any, text_pair: Any = None, **options: Any) -> BatchEncoding:
-        """A call with one text or pair; lists of tokens or of ids are taken as they are."""
-        if not options.get("is_split_into_words") and _is_tokens(text):
-            pair = None if text_pair is None else self._ids(text_pair)
-            options.pop("is_split_into_words", None)
-            batched = options.get("return_tensors") is not None
-            return self.prepare_for_model(self._ids(text), pair, prepend_batch_axis=batched, **options)
-        return super().encode_plus(text, text_pair, **options)
-
-    @classmethod
-    def _files_to_use(cls, present: dict[str, Path]) -> dict[str, Path]:
-        """The vocabulary, if it is there: the plain class never reads ``tokenizer.json`` in the ecosystem."""
-        return {"vocab_file": present["vocab_file"]} if "vocab_file" in present else present
-
-    def _decode(self, ids: list[int], skip_special_tokens: bool) -> str:
-        tokens = [t or str(self.unk_token) for t in self.convert_ids_to_tokens(ids, skip_special_tokens)]
-        whole = set(self.added_tokens_encoder) - set(self.all_special_tokens)
-        parts: list[list[str]] = [[]]
-        for token in tokens:
-            if token in whole:
-                parts += [[token], []]
-            else:
-                parts[-1].append(token)
-        texts = [self.convert_tokens_to_string(part) for part in parts if part]
-        return " ".join(text for text in texts if text)
-
-    def _ids(self, tokens: Any) -> list[int]:
-        if isinstance(tokens, str):
-            tokens = self.tokenize(tokens)
-        return [t if isinstance(t, int) else self.convert_tokens_to_ids(t) for t in tokens]
-
 
 class BertTokenizerFast(BertBase, PreTrainedTokenizerFast):
     """BERT's tokeniser as the ecosystem's fast class."""
@@ -179,6 +137,26 @@ class BertTokenizerFast(BertBase, PreTrainedTokenizerFast):
         **kwargs: Any,
     ) -> None:
         super().__init__(vocab_file, tokenizer_file=tokenizer_file, do_lower_case=do_lower_case, **kwargs)
+
+
+class DistilBertTokenizer(BertTokenizer):
+    """BERT's tokeniser for DistilBERT, which has no token types."""
+
+    model_input_names = ["input_ids", "attention_mask"]
+
+
+class DistilBertTokenizerFast(BertTokenizerFast):
+    """As ``DistilBertTokenizer``, the fast class."""
+
+    model_input_names = ["input_ids", "attention_mask"]
+
+
+class ElectraTokenizer(BertTokenizer):
+    """BERT's tokeniser under ELECTRA's name."""
+
+
+class ElectraTokenizerFast(BertTokenizerFast):
+    """As ``ElectraTokenizer``, the fast class."""
 
 
 _SPECIAL = {
@@ -243,7 +221,3 @@ def _restyle(engine: Tokenizer, style: dict[str, Any]) -> None:
     state = json.loads(engine.normalizer.__getstate__())
     if state.get("type") == "BertNormalizer" and any(state.get(key, value) != value for key, value in style.items()):
         engine.normalizer = normalizers.BertNormalizer(clean_text=state.get("clean_text", True), **style)
-
-
-def _is_tokens(text: Any) -> bool:
-    return isinstance(text, (list, tuple)) and len(text) > 0 and isinstance(text[0], (str, int))

@@ -10,6 +10,7 @@ yourself to decide otherwise; a value that is set is never changed.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 from collections.abc import Iterator
@@ -23,10 +24,12 @@ from bothways.errors import TokenizerError
 from bothways.files import read_json
 
 MODEL_TYPES = ("WordPiece", "BPE", "Unigram", "WordLevel")
-SAFE_PATTERNS = frozenset({r"\s+", r"\s", r" {2,}", r"\s{2,}", r"\n"})  # linear; a family may add its own
+GPT2 = r"""'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""  # ByteLevel's own, written out
+SAFE_PATTERNS = frozenset({r"\s+", r"\s", r" {2,}", r"\s{2,}", r"\n", GPT2})  # linear; a family may add its own
 MAX_STEPS = 64  # normalisers and pre-tokenisers in one file; real files have fewer than ten
 MAX_GROWTH = 256  # how many times longer a text may become by replacement rules
 MAX_WORD_CHARS = 10_000  # WordPiece takes time quadratic in this; the ecosystem's value is 100
+MAX_CHARSMAP_BYTES = 4 * 2**20  # SentencePiece's largest, NFKC with case folding, has 0.3 MB
 _PARALLELISM = "TOKENIZERS_PARALLELISM"
 
 
@@ -60,6 +63,34 @@ def engine_from_dict(content: Any, path: Path | str) -> tuple[Tokenizer, dict[st
     return engine, stated
 
 
+def check_charsmap(data: bytes, path: Path | str | os.PathLike[str]) -> int:
+    """Judge the compiled rules of a SentencePiece normaliser: a trie and the texts that replace its keys.
+
+    Returns:
+        How many times longer the rules can make a text: characters of the longest replacement, at least 1.
+
+    Raises:
+        TokenizerError: too large, or a trie that does not lie within the data.
+    """
+    if not data:
+        return 1
+    if len(data) > MAX_CHARSMAP_BYTES:
+        raise TokenizerError(
+            f"{path} has a precompiled_charsmap of {len(data):,} bytes; up to {MAX_CHARSMAP_BYTES:,} bytes are read."
+        )
+    size = int.from_bytes(data[:4], "little")  # of the trie, which follows
+    if len(data) < 4 or not 0 < size <= len(data) - 4 or size % 1024:  # it consists of blocks of 256 units of 4 bytes
+        raise TokenizerError(
+            f"{path} has a precompiled_charsmap of {len(data):,} bytes that announces a trie of {size:,} bytes. "
+            "It is damaged."
+        )
+    try:
+        replacements = data[4 + size :].decode("utf-8").split("\0")
+    except UnicodeDecodeError:
+        raise TokenizerError(f"{path} has a precompiled_charsmap whose replacements are not UTF-8 text.") from None
+    return max(1, *map(len, replacements))
+
+
 @contextmanager
 def guarded(what: str) -> Iterator[None]:
     """Turn whatever the engine raises, panics included, into ``TokenizerError("{what}: ...")``."""
@@ -82,6 +113,9 @@ def _check_model(model: dict[str, Any], path: Path | str) -> None:
     vocab = model.get("vocab")
     if not isinstance(vocab, dict if kind != "Unigram" else list) or not vocab:
         raise TokenizerError(f"{path}: the model has no vocabulary.")
+    unk_id = model.get("unk_id")
+    if kind == "Unigram" and unk_id is not None and not (isinstance(unk_id, int) and 0 <= unk_id < len(vocab)):
+        raise TokenizerError(f"{path}: unk_id is {unk_id!r}, but the vocabulary has {len(vocab):,} entries.")
     if kind == "WordPiece":
         if model.get("unk_token") not in vocab:
             raise TokenizerError(f"{path}: the unknown token {model.get('unk_token')!r} is not in the vocabulary.")
@@ -113,10 +147,19 @@ def _check_steps(content: dict[str, Any], path: Path | str) -> None:
         if step.get("type") == "Replace":
             searched = pattern.get("String") if isinstance(pattern, dict) else None
             growth *= max(1.0, len(str(step.get("content", ""))) / max(1, len(str(searched or ""))))
+        if step.get("type") == "Precompiled":
+            growth *= check_charsmap(_decoded(step.get("precompiled_charsmap"), path), path)
         if step.get("type") in ("Prepend", "Append"):
             growth *= max(1, len(str(step.get("prepend", ""))))
         if growth > MAX_GROWTH:
             raise TokenizerError(f"{path} has replacements that make a text more than {MAX_GROWTH} times longer.")
+
+
+def _decoded(charsmap: Any, path: Path | str) -> bytes:
+    try:
+        return base64.b64decode(charsmap, validate=True)
+    except (TypeError, ValueError):
+        raise TokenizerError(f"{path} has a precompiled_charsmap that is not Base64 text.") from None
 
 
 def _before_fork() -> None:

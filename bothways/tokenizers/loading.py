@@ -22,8 +22,8 @@ _FIND = ("revision", "token", "cache_dir", "local_files_only")
 _IGNORED = ("trust_remote_code", "use_fast", "force_download", "resume_download", "proxies", "use_auth_token",
             "from_slow", "_from_auto", "_commit_hash", "tokenizer_type", "config", "code_revision")  # fmt: skip
 # Never taken from a file: they would name code or other files.
-_NOT_FROM_FILES = ("auto_map", "tokenizer_class", "tokenizer_file", "vocab_file", "tokenizer_object", "init_inputs",
-                   "name_or_path", "special_tokens_map_file", "processor_class", "self", "slow_tokenizer_class",
+_NOT_FROM_FILES = ("auto_map", "tokenizer_class", "tokenizer_file", "vocab_file", "merges_file", "tokenizer_object",
+                   "init_inputs", "name_or_path", "copy_engine", "special_tokens_map_file", "processor_class", "self", "slow_tokenizer_class",
                    "vocab_files", "gguf_file", "backend", "is_local", *_FIND, *_IGNORED)  # fmt: skip
 _TOKEN_FIELDS = ("content", "single_word", "lstrip", "rstrip", "normalized", "special")
 
@@ -55,10 +55,9 @@ def load_tokenizer(cls: Any, name_or_path: str | os.PathLike[str], kwargs: dict[
         arguments = kwargs
     else:
         present = {kind: path / name for kind, name in cls.vocab_files_names.items() if (path / name).is_file()}
-        if not present:
-            wanted = " or ".join(cls.vocab_files_names.values())
-            raise TokenizerError(f"{path} has no tokeniser files: {cls.__name__} is built from {wanted}.")
         files = cls._files_to_use(present) if hasattr(cls, "_files_to_use") else present
+        if "tokenizer_file" not in files and len(files) < sum(k != "tokenizer_file" for k in cls.vocab_files_names):
+            raise TokenizerError(_missing(cls, path, present))
         arguments = read_arguments(path, kwargs, "tokenizer_file" in files)
     return cls(**{**files, **arguments, "name_or_path": str(name_or_path)})
 
@@ -97,6 +96,21 @@ def _file_kind(cls: Any, path: Path) -> str:
         wanted = " or ".join(cls.vocab_files_names.values())
         raise TokenizerError(f"{path} is no file that {cls.__name__} reads. Pass a directory or {wanted}.")
     return by_suffix[path.suffix]
+
+
+def _missing(cls: Any, directory: Path, present: dict[str, Path]) -> str:
+    """The sentence for a directory without the files of a class. What is there is named, at most ten names."""
+    names = cls.vocab_files_names
+    wanted = " and ".join(name for kind, name in names.items() if kind != "tokenizer_file")
+    wanted = " or ".join(part for part in (wanted, names.get("tokenizer_file")) if part)
+    there = sorted(entry.name for entry in directory.iterdir()) if directory.is_dir() else []
+    more = f" and {len(there) - 10} more" if len(there) > 10 else ""
+    lacking = [name for kind, name in names.items() if kind not in present and kind != "tokenizer_file"]
+    what = f"lacks {' and '.join(lacking)}" if present else "has no tokeniser files"
+    return (
+        f"{directory} {what}: {cls.__name__} is built from {wanted}. "
+        f"Files there: {', '.join(there[:10]) or 'none'}{more}."
+    )
 
 
 def _read_special_tokens_map(path: Path, given: dict[str, Any], arguments: dict[str, Any]) -> None:

@@ -12,7 +12,15 @@ from tokenizers import AddedToken
 from bothways.errors import TokenizerError
 from bothways.files import write_json, write_text
 
-PRIVATE = ("name_or_path", "tokenizer_file", "vocab_file", "special_tokens_map_file", "auto_map", "device_map")
+PRIVATE = (
+    "name_or_path",
+    "tokenizer_file",
+    "vocab_file",
+    "merges_file",
+    "special_tokens_map_file",
+    "auto_map",
+    "device_map",
+)
 
 
 class Saving:
@@ -49,7 +57,13 @@ class Saving:
         write_json(special, _plain(self.special_tokens_map_extended, typed=False))
         written = [str(config), str(special)]
         if legacy_format is not False:
-            written += self.save_vocabulary(directory, filename_prefix)
+            vocabulary = self.save_vocabulary(directory, filename_prefix)
+            if legacy_format and not vocabulary:
+                raise TokenizerError(
+                    f"legacy_format=True leaves tokenizer.json out, but this {type(self).__name__} has no vocabulary "
+                    "file that says the same. Leave legacy_format out."
+                )
+            written += vocabulary
             added = {token: i for token, i in self.added_tokens_encoder.items() if i >= self.vocab_size}
             if written[2:] and added:
                 write_json(directory / f"{prefix}added_tokens.json", added)
@@ -71,7 +85,7 @@ class Saving:
         for name in (*config, "model_max_length", "clean_up_tokenization_spaces"):
             if hasattr(self, name) and not callable(getattr(self, name)):
                 config[name] = getattr(self, name)
-        config.update(self.special_tokens_map_extended)
+        config.update(self.special_tokens_map)  # texts; their flags are in added_tokens_decoder
         config.setdefault("extra_special_tokens", {})
         config = _plain(config, typed=True)
         config["added_tokens_decoder"] = {
@@ -81,8 +95,9 @@ class Saving:
         return dict(sorted(config.items()))
 
     def _saved_class_name(self) -> str:
-        """The name under which other programs find the class. A family with a plain class gives that one's."""
-        return type(self).__name__
+        """The name under which every version of the reference library finds the class: that of the plain one."""
+        name = type(self).__name__
+        return name if name == "PreTrainedTokenizerFast" else name.removesuffix("Fast")
 
 
 def _plain(value: Any, *, typed: bool) -> Any:

@@ -215,12 +215,12 @@ class Vocabulary(SpecialTokens):
         for _, token in sorted(declared.items()):
             if repr(token) not in present:
                 waiting.append(_copied(token, special=token.special or token.content in special_names))
-        named = known | {token.content for token in waiting}
+        named = {token.content for token in waiting}
         for token in self.all_special_tokens_extended:
-            if str(token) not in named:
-                waiting.append(
-                    _copied(token, special=True) if isinstance(token, AddedToken) else AddedToken(token, special=True)
-                )
+            if isinstance(token, AddedToken) and token.content not in named:  # its flags count, as in the ecosystem
+                waiting.append(_copied(token, special=True))
+            elif isinstance(token, str) and token not in known | named:
+                waiting.append(AddedToken(token, special=True))
         self.add_tokens(waiting)
         for index, token in declared.items():
             if (found := self._tokenizer.token_to_id(token.content)) != index and token.content not in known:
