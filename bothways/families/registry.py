@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from torch import Tensor, nn
 
+from bothways.batching import SeqLens
 from bothways.checkpoints.config import PretrainedConfig, unknown_model_type
 from bothways.checkpoints.key_map import KeyMap
+
+
+Reads = Literal["pooled", "first", "mean", "tokens"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,14 +21,19 @@ class Head:
     """What a task puts on top of the body.
 
     Attributes:
-        reads: what enters: the pooled first token (B, N), the first token (B, N), or all tokens (T, N).
+        reads: what enters: the pooled first token (B, N), the first token (B, N), the mean of a sequence's tokens
+            (B, N), or all tokens (T, N); or a function of the configuration that says which.
         build: the head's modules, by attribute name.
         logits: (model, features) to logits; with several outputs, a tuple.
     """
 
-    reads: Literal["pooled", "first", "tokens"]
+    reads: Reads | Callable[[Any], Reads]
     build: Callable[[Any], dict[str, nn.Module]]
     logits: Callable[[Any, Tensor], Tensor]
+
+    def of(self, config: PretrainedConfig) -> Head:
+        """The head with ``reads`` decided."""
+        return replace(self, reads=self.reads(config)) if callable(self.reads) else self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +47,8 @@ class Family:
         heads: task name to head.
         key_map: names in published files to names of the house.
         output_embeddings: attribute path of the vocabulary projection, for tying and resizing.
+        positions: (config, ids (T,), seqlens) to the positions (T,) of the tokens, counted from 0; None where they
+            are the columns.
     """
 
     config_class: type[PretrainedConfig]
@@ -46,6 +57,7 @@ class Family:
     heads: Mapping[str, Head]
     key_map: KeyMap
     output_embeddings: str | None = None
+    positions: Callable[[Any, Tensor, SeqLens], Tensor] | None = None
 
     @property
     def model_type(self) -> str:

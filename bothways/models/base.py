@@ -268,8 +268,9 @@ class PreTrainedModel(nn.Module):
         if decoder is not None:
             if self.config.tie_word_embeddings:
                 decoder.weight = self.get_input_embeddings().weight
-            head = self.get_submodule(self.family.output_embeddings.rpartition(".")[0])  # type: ignore[union-attr]
-            head.bias = decoder.bias
+            parent = self.family.output_embeddings.rpartition(".")[0]  # type: ignore[union-attr]
+            if parent:  # a head of its own shows the bias, too, as published files do
+                self.get_submodule(parent).bias = decoder.bias
 
     def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: dict[str, Any] | None = None) -> None:
         """Keep only the input of each layer for the backward pass, compute the rest again: less memory, more time."""
@@ -351,9 +352,11 @@ class PreTrainedModel(nn.Module):
         self.set_input_embeddings(new)
         decoder = self.get_output_embeddings()
         if decoder is not None:
-            bias = decoder.bias.new_zeros(count)
-            bias[:kept] = decoder.bias.detach()[:kept]
-            decoder.bias, decoder.out_features = nn.Parameter(bias), count
+            decoder.out_features = count
+            if decoder.bias is not None:
+                bias = decoder.bias.new_zeros(count)
+                bias[:kept] = decoder.bias.detach()[:kept]
+                decoder.bias = nn.Parameter(bias)
         self.config.vocab_size = count
         self.tie_weights()
         return new

@@ -81,7 +81,8 @@ def initialise(module: nn.Module, initializer_range: float) -> None:
             module.weight[module.padding_idx].zero_()
     elif isinstance(module, nn.LayerNorm):
         module.weight.fill_(1.0)
-        module.bias.zero_()
+        if module.bias is not None:
+            module.bias.zero_()
 
 
 def save(
@@ -153,7 +154,8 @@ def without_ecosystem_options(options: dict[str, Any]) -> dict[str, Any]:
 
 def check_options(options: dict[str, Any], config: Any, class_name: str) -> None:
     """Refuse keyword arguments that neither a model nor its configuration has."""
-    known = [k for k in vars(config) if not k.startswith("_")] + ["num_labels", "id2label", "label2id", "dtype"]
+    known = [k for k in vars(config) if not k.startswith("_")]
+    known += ["num_labels", "id2label", "label2id", "dtype", *config.aliases]
     unknown = [k for k in options if k not in known]
     if unknown:
         like = nearest(unknown[0], known, most=1)

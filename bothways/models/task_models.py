@@ -57,7 +57,14 @@ class EncoderModel(PreTrainedModel):
     ) -> StackOutput:
         """Run embeddings and encoder on a packed batch; ``rows`` limits the last layer to what is read."""
         hidden = self.embeddings(inputs.batch, inputs.inputs_embeds)
-        return self.encoder(hidden, inputs.batch.seqlens, rows=rows, want_hidden=want_hidden, want_weights=want_weights)
+        return self.encoder(
+            hidden,
+            inputs.batch.seqlens,
+            position_ids=inputs.batch.position_ids,
+            rows=rows,
+            want_hidden=want_hidden,
+            want_weights=want_weights,
+        )
 
     def forward(
         self,
@@ -89,7 +96,7 @@ class EncoderModel(PreTrainedModel):
         """
         _refuse_head_mask(head_mask)
         _refuse_decoding(encoder_hidden_states, encoder_attention_mask, past_key_values)
-        inputs = ModelInputs.of(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
+        inputs = self.packed(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
         want_hidden, want_weights = _wanted(self.config, output_hidden_states, output_attentions)
         encoded = self.run_body(inputs, want_hidden=want_hidden, want_weights=want_weights)
         extras = _extras(inputs, encoded)
@@ -122,7 +129,7 @@ class TaskModel(PreTrainedModel):
 
     @property
     def head(self) -> Head:
-        return self.family.heads[self.task]
+        return self.family.heads[self.task].of(self.config)
 
     @property
     def needs_pooler(self) -> bool:
@@ -143,7 +150,7 @@ class TaskModel(PreTrainedModel):
     ) -> Any:
         """Logits of the task, and its loss when ``labels`` are given. Other arguments as for the body."""
         _refuse_head_mask(head_mask)
-        inputs = ModelInputs.of(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
+        inputs = self.packed(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
         if labels is None:
             labels = inputs.batch.labels
         want_hidden, want_weights = _wanted(self.config, output_hidden_states, output_attentions)
@@ -160,13 +167,20 @@ class TaskModel(PreTrainedModel):
         want_hidden: bool = False,
         want_weights: bool = False,
     ) -> tuple[Tensor, StackOutput]:
-        """Packed logits: (B, C) for a head that reads the first token, else (T, C), or (R, C) for R chosen ``rows``."""
+        """Packed logits: (B, C) for a head that reads one vector of each sequence; for one that reads tokens (T, C), or
+        (R, C) for R chosen ``rows``.
+        """
         body = self.base_model
-        if self.head.reads != "tokens":
-            rows = first_rows(inputs.batch.seqlens)
+        head, seqlens = self.head, inputs.batch.seqlens
+        if head.reads in ("pooled", "first"):
+            rows = first_rows(seqlens)
         encoded = body.run_body(inputs, rows=rows, want_hidden=want_hidden, want_weights=want_weights)
-        features = body.pooler(encoded.hidden) if self.head.reads == "pooled" else encoded.hidden
-        return self.head.logits(self, features), encoded
+        features = encoded.hidden
+        if head.reads == "pooled":
+            features = body.pooler(features)
+        elif head.reads == "mean":
+            features = torch.segment_reduce(features, "mean", lengths=seqlens.cu_seqlens.diff().long())
+        return head.logits(self, features), encoded
 
     def present(self, logits: Tensor, inputs: ModelInputs) -> Tensor:
         """Packed logits in the caller's form."""
@@ -284,7 +298,7 @@ class QuestionAnsweringModel(TaskModel):
     ) -> Any:
         """start_logits and end_logits, (B, S); the loss when both positions, int64 (B,), are given."""
         _refuse_head_mask(head_mask)
-        inputs = ModelInputs.of(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
+        inputs = self.packed(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
         want_hidden, want_weights = _wanted(self.config, output_hidden_states, output_attentions)
         logits, encoded = self.compute_logits(inputs, want_hidden=want_hidden, want_weights=want_weights)
         layout = inputs.layout or Layout.padded(inputs.batch.seqlens)
@@ -306,11 +320,17 @@ class MultipleChoiceModel(TaskModel):
 
     task = "multiple-choice"
     output_class = MultipleChoiceModelOutput
+    argument_order: ClassVar[tuple[str, ...]] = (
+        *("attention_mask", "token_type_ids", "position_ids", "head_mask", "inputs_embeds", "labels"),
+        *("output_attentions", "output_hidden_states", "return_dict"),
+    )
+    """Of the positional arguments behind ``input_ids``; families differ."""
 
     def forward(self, input_ids: Any = None, *args: Any, **kwargs: Any) -> Any:
         """logits (B, choices). Arguments as for other heads, with the dimension of choices after the batch."""
-        names = ("attention_mask", "token_type_ids", "position_ids", "head_mask", "inputs_embeds", "labels")
-        kwargs |= dict(zip(names, args, strict=False))
+        if len(args) > len(self.argument_order):
+            raise TypeError(f"forward takes {len(self.argument_order) + 1} arguments, {len(args) + 1} were given.")
+        kwargs |= dict(zip(self.argument_order, args, strict=False))
         shaped = input_ids if input_ids is not None else kwargs.get("inputs_embeds")
         if not isinstance(shaped, Tensor) or shaped.ndim < 3:
             got = tuple(shaped.shape) if isinstance(shaped, Tensor) else type(shaped).__name__
@@ -351,7 +371,7 @@ class PreTrainingModel(TaskModel):
     ) -> Any:
         """prediction_logits (B, S, V) and seq_relationship_logits (B, 2); the sum of both losses with both labels."""
         _refuse_head_mask(head_mask)
-        inputs = ModelInputs.of(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
+        inputs = self.packed(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
         wanted = _wanted(self.config, output_hidden_states, output_attentions)
         loss, scores, relation, extras = self._objectives(inputs, labels, next_sentence_label, *wanted)
         output = BertForPreTrainingOutput(
@@ -393,7 +413,7 @@ class SentenceOrderModel(PreTrainingModel):
     ) -> Any:
         """prediction_logits (B, S, V) and sop_logits (B, 2); the sum of both losses with both labels."""
         _refuse_head_mask(head_mask)
-        inputs = ModelInputs.of(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
+        inputs = self.packed(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
         wanted = _wanted(self.config, output_hidden_states, output_attentions)
         loss, scores, order, extras = self._objectives(inputs, labels, sentence_order_label, *wanted)
         output = AlbertForPreTrainingOutput(loss=loss, prediction_logits=scores, sop_logits=order, **extras)
