@@ -3,9 +3,19 @@
 from bothways.metrics.calibration import brier, expected_calibration_error
 from bothways.metrics.classification import classification_scores, multilabel_scores
 from bothways.metrics.entities import entity_scores, entity_spans, entity_surfaces
+from bothways.metrics.question_answering import (
+    answer_exact,
+    answer_f1,
+    best_null_threshold,
+    normalise_answer,
+    question_answering_scores,
+)
 from bothways.metrics.regression import regression_scores
 
 __all__ = [
+    "answer_exact",
+    "answer_f1",
+    "best_null_threshold",
     "brier",
     "classification_scores",
     "entity_scores",
@@ -13,5 +23,7 @@ __all__ = [
     "entity_surfaces",
     "expected_calibration_error",
     "multilabel_scores",
+    "normalise_answer",
+    "question_answering_scores",
     "regression_scores",
 ]
