@@ -30,7 +30,11 @@ MATMUL_UP_TO = {torch.float32: 192, torch.bfloat16: 64, torch.float16: 64}
 """Longest keys for which plain matrix products beat the fused CPU kernel (measured; see docs/performance.md)."""
 
 WINDOW_BLOCK = 128
-"""Queries of one block under a window, at least; a wider window has blocks as long as one of its sides."""
+"""Queries of one block under a window, at least; a wider window has blocks as long as one of its sides.
+
+Up to two blocks stay one call (measured, 12 heads of 64, window 64, one core, fp32: 512 tokens 71 ms against 109 in one
+call, 2,048 tokens 211 against 980; 256 tokens gain nothing).
+"""
 
 
 @dataclass(frozen=True)
@@ -246,7 +250,9 @@ def _attend_in_blocks(
     q_len, k_len = q.shape[2], k.shape[2]
     if window is not None and window >= k_len - 1:
         window = None  # everything is near
-    step = q_len if window is None else max(WINDOW_BLOCK, window)
+    step = q_len
+    if window is not None and q_len > 2 * max(WINDOW_BLOCK, window):
+        step = max(WINDOW_BLOCK, window)
     offset = k_len - q_len  # the place of the first query
     outputs = []
     for start in range(0, q_len, step):
