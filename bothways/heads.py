@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bothways.nn.activations import activation
+from bothways.nn.dropout import Dropout
 
 
 class Pooler(nn.Module):
@@ -49,3 +50,33 @@ class MaskedLMHead(nn.Module):
     def forward(self, hidden: Tensor) -> Tensor:
         """(T, N) to (T, V)."""
         return self.decoder(self.transform(hidden))
+
+
+class LMHead(nn.Module):
+    """Scores over the vocabulary under RoBERTa's names; GELU whatever ``hidden_act`` says. Liu et al. 2019."""
+
+    def __init__(self, hidden_size: int, vocab_size: int, layer_norm_eps: float) -> None:
+        super().__init__()
+        self.dense = nn.Linear(hidden_size, hidden_size)
+        self.act = activation("gelu")
+        self.layer_norm = nn.LayerNorm(hidden_size, eps=layer_norm_eps)
+        self.decoder = nn.Linear(hidden_size, vocab_size)
+        self.bias = self.decoder.bias  # both names are in published files
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """(T, N) to (T, V)."""
+        return self.decoder(self.layer_norm(self.act(self.dense(hidden))))
+
+
+class FirstTokenClassifier(nn.Module):
+    """W tanh(D h_first), with dropout before each matrix: RoBERTa's head for sequences."""
+
+    def __init__(self, hidden_size: int, num_labels: int, dropout: float) -> None:
+        super().__init__()
+        self.dense = nn.Linear(hidden_size, hidden_size)
+        self.dropout = Dropout(dropout)
+        self.out_proj = nn.Linear(hidden_size, num_labels)
+
+    def forward(self, first: Tensor) -> Tensor:
+        """(B, N) to (B, C)."""
+        return self.out_proj(self.dropout(torch.tanh(self.dense(self.dropout(first)))))

@@ -9,7 +9,7 @@ import copy
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from bothways.errors import ConfigError, nearest
 from bothways.files import read_json, write_json, write_text
@@ -66,10 +66,6 @@ class PretrainedConfig:
     aliases: ClassVar[dict[str, str]] = {}
     name_or_path: str = ""
 
-    if TYPE_CHECKING:  # common and own fields become attributes
-
-        def __getattr__(self, name: str) -> Any: ...
-
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         own = self.own_fields()
         if len(args) > len(own):
@@ -87,11 +83,20 @@ class PretrainedConfig:
     @classmethod
     def own_fields(cls) -> dict[str, Any]:
         """The family's fields and their defaults, in order."""
-        return {
-            name: getattr(cls, name)
-            for name, kind in cls.__annotations__.items()
-            if not str(kind).startswith("ClassVar")
-        }
+        declared: dict[str, Any] = {}
+        for owner in reversed(cls.__mro__):
+            if issubclass(owner, PretrainedConfig) and owner is not PretrainedConfig:
+                declared |= owner.__annotations__
+        return {name: getattr(cls, name) for name, kind in declared.items() if not str(kind).startswith("ClassVar")}
+
+    def __getattr__(self, name: str) -> Any:
+        """A field under its other name. Called only when there is no attribute of that name."""
+        if name in type(self).aliases:
+            return getattr(self, type(self).aliases[name])
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(type(self).aliases.get(name, name), value)
 
     @property
     def num_labels(self) -> int:
@@ -101,6 +106,17 @@ class PretrainedConfig:
     def num_labels(self, count: int) -> None:
         if count != len(self.id2label):
             self._set_labels(count, None, None)
+
+    @property
+    def first_position(self) -> int:
+        """The row of the position table that the first token of a sequence takes."""
+        return 0
+
+    @property
+    def longest_sequence(self) -> int | None:
+        """Tokens of the longest sequence that the model reads; None if nothing limits it."""
+        rows = getattr(self, "max_position_embeddings", None)
+        return None if rows is None else rows - self.first_position
 
     @property
     def use_return_dict(self) -> bool:
@@ -185,7 +201,8 @@ class PretrainedConfig:
             if path.is_file()
             else read_config(resolve_model(pretrained_model_name_or_path, **routes))
         )
-        known = {k: v for k, v in kwargs.items() if not unused or k in COMMON_KEYS or k in cls.own_fields()}
+        fields = {*COMMON_KEYS, *cls.own_fields(), *cls.aliases}
+        known = {k: v for k, v in kwargs.items() if not unused or k in fields}
         config = cls.from_dict(values, **known)
         config.name_or_path = str(pretrained_model_name_or_path)
         return (config, {k: v for k, v in kwargs.items() if k not in known}) if unused else config
@@ -202,7 +219,7 @@ class PretrainedConfig:
         found = []
         if hidden and heads and hidden % heads:
             found.append(f"hidden_size ({hidden}) must be divisible by num_attention_heads ({heads})")
-        for name in [n for n in self.own_fields() if n.endswith(("_prob", "_dropout"))]:
+        for name in [n for n in self.own_fields() if n.endswith(("_prob", "dropout"))]:
             value = getattr(self, name)
             if value is not None and not (_is_number(value) and 0 <= value < 1):
                 found.append(f"{name} is {value!r}, expected a number from 0 to below 1")

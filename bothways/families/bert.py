@@ -85,6 +85,7 @@ def build_backbone(config: BertConfig, add_pooling_layer: bool) -> dict[str, nn.
             layer_norm_eps=config.layer_norm_eps,
             hidden_dropout=config.hidden_dropout_prob,
             padding_idx=config.pad_token_id,
+            first_position=config.first_position,
         ),
         "encoder": TransformerStack(block_spec(config), config.num_hidden_layers),
     }

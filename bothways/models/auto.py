@@ -8,13 +8,13 @@ from typing import Any, ClassVar
 from bothways.checkpoints.config import PretrainedConfig, read_config, unknown_model_type
 from bothways.errors import InputError
 from bothways.families import FAMILIES, family_of
-from bothways.models import albert, bert, electra
+from bothways.models import albert, bert, camembert, distilbert, electra, modernbert, roberta, xlm_roberta
 from bothways.models.base import PreTrainedModel
 from bothways.models.task_models import EncoderModel, TaskModel
 
 MODEL_CLASSES: dict[tuple[str, str], type[PreTrainedModel]] = {
     (cls.family.model_type, cls.task if issubclass(cls, TaskModel) else "base"): cls
-    for module in (albert, bert, electra)
+    for module in (albert, bert, camembert, distilbert, electra, modernbert, roberta, xlm_roberta)
     for cls in vars(module).values()
     if isinstance(cls, type) and issubclass(cls, (EncoderModel, TaskModel)) and hasattr(cls, "family")
 }

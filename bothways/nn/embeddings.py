@@ -13,7 +13,14 @@ from bothways.nn.dropout import Dropout
 
 
 class Embeddings(nn.Module):
-    """Sum of learned vectors for word, position and segment, then LayerNorm. Source: Devlin et al. 2019, section 3."""
+    """Sum of learned vectors for word, position and segment, then LayerNorm. Source: Devlin et al. 2019, section 3.
+
+    Args:
+        type_vocab_size: number of segments; 0 for a family that knows none.
+        padding_idx: row of the vocabulary that is not trained.
+        first_position: row of the position table for position 0. The row before it, if any, is for padding and not
+            trained.
+    """
 
     def __init__(
         self,
@@ -25,11 +32,16 @@ class Embeddings(nn.Module):
         layer_norm_eps: float,
         hidden_dropout: float,
         padding_idx: int | None,
+        first_position: int = 0,
     ) -> None:
         super().__init__()
+        self.type_vocab_size = type_vocab_size
+        self.first_position = first_position
+        unused = first_position - 1 if first_position else None
         self.word_embeddings = nn.Embedding(vocab_size, hidden_size, padding_idx=padding_idx)
-        self.position_embeddings = nn.Embedding(max_position_embeddings, hidden_size)
-        self.token_type_embeddings = nn.Embedding(type_vocab_size, hidden_size)
+        self.position_embeddings = nn.Embedding(max_position_embeddings, hidden_size, padding_idx=unused)
+        if type_vocab_size:
+            self.token_type_embeddings = nn.Embedding(type_vocab_size, hidden_size)
         self.LayerNorm = nn.LayerNorm(hidden_size, eps=layer_norm_eps)
         self.dropout = Dropout(hidden_dropout)
 
@@ -45,17 +57,21 @@ class Embeddings(nn.Module):
         """
         self._check(batch)
         words = self.word_embeddings(batch.input_ids) if inputs_embeds is None else inputs_embeds
-        hidden = words + self.position_embeddings(batch.position_ids)
-        if batch.token_type_ids is None:
-            hidden = hidden + self.token_type_embeddings.weight[0]
-        else:
-            hidden = hidden + self.token_type_embeddings(batch.token_type_ids)
+        hidden = words + self.position_embeddings(batch.position_ids + self.first_position)
+        if self.type_vocab_size:
+            hidden = hidden + self._segments(batch.token_type_ids)
         return self.dropout(self.LayerNorm(hidden))
+
+    def _segments(self, token_type_ids: Tensor | None) -> Tensor:
+        """(T, N); (N,) when all tokens are of the first segment."""
+        if token_type_ids is None:
+            return self.token_type_embeddings.weight[0]
+        return self.token_type_embeddings(token_type_ids)
 
     def _check(self, batch: PackedBatch) -> None:
         if not batch.total_tokens or batch.input_ids.is_cuda:  # on a GPU the check would wait for the device
             return
-        positions = self.position_embeddings.num_embeddings
+        positions = self.position_embeddings.num_embeddings - self.first_position
         if int(batch.position_ids.max()) >= positions:
             lengths = batch.seqlens.lengths
             longest = max(range(len(lengths)), key=lengths.__getitem__)
@@ -70,8 +86,9 @@ class Embeddings(nn.Module):
                 "Does the tokeniser belong to this model?"
             )
         types = batch.token_type_ids
-        if types is not None and int(types.max()) >= self.token_type_embeddings.num_embeddings:
+        known = max(self.type_vocab_size, 1)  # a family without segments reads all tokens as one
+        if types is not None and int(types.max()) >= known:
             raise InputError(
-                f"token_type_ids go up to {int(types.max())}, but type_vocab_size is "
-                f"{self.token_type_embeddings.num_embeddings}."
+                f"token_type_ids go up to {int(types.max())}, but type_vocab_size is {self.type_vocab_size}. "
+                f"{'Pass numbers below it' if known > 1 else 'Leave them out: this model knows no segments'}."
             )

@@ -70,7 +70,7 @@ def position_limit(config: Any) -> int | None:
 
     The tokeniser's ``model_max_length`` is no guide: in many published directories it is 10 ** 30.
     """
-    return getattr(config, "max_position_embeddings", None)
+    return getattr(config, "longest_sequence", None)
 
 
 def encode(

@@ -70,6 +70,17 @@ TINY = {
         "seq_classif_dropout": 0.0,
         "num_labels": 5,
     },
+    "modernbert": {
+        "vocab_size": 97,
+        "hidden_size": 24,
+        "num_hidden_layers": 5,
+        "num_attention_heads": 4,
+        "intermediate_size": 38,
+        "max_position_embeddings": 50,
+        "local_attention": 6,
+        "pad_token_id": 0,
+        "num_labels": 5,
+    },
     "roberta": {**_ROBERTA, "type_vocab_size": 1},
     "xlm-roberta": {**_ROBERTA, "type_vocab_size": 2},
     "camembert": {**_ROBERTA, "type_vocab_size": 1, "pad_token_id": 3},
@@ -118,9 +129,13 @@ def tiny_inputs(
 
 
 def by_our_names(ours, values: dict) -> dict:
-    """Values under the reference's names of parameters, such as gradients, under ours. None stays None."""
+    """Values by the reference's names of parameters, such as gradients, by ours; a tied one by its first name.
+
+    None stays None. Names of ours stay as they are.
+    """
     renamed: dict = {}
     for step in ours.family.key_map.to_ours(values).steps:
         parts = [values[name] for name in step.theirs]
         renamed |= dict.fromkeys(step.ours) if any(p is None for p in parts) else step.apply(parts)
-    return renamed
+    one_name = {tie.name: tie.to for tie in ours.family.key_map.ties}
+    return {one_name.get(name, name): value for name, value in renamed.items()}

@@ -107,7 +107,7 @@ def test_gradients(key, cls):
         loss = output["loss"] if labels else (output[0] * (inputs["attention_mask"][..., None])).square().sum()
         loss.backward()
     expected = by_our_names(ours, {name: p.grad for name, p in theirs.named_parameters()})
-    got = {name: p.grad for name, p in ours.named_parameters()}
+    got = by_our_names(ours, {name: p.grad for name, p in ours.named_parameters()})
     assert set(got) == set(expected)
     for name, gradient in expected.items():
         if gradient is None:

@@ -35,7 +35,7 @@ def test_account_of_windows(tokenizer):
     assert encoded.token_type_ids is None
     assert encoded.whole_ids(1, 1) == tokenizer(texts[1])["input_ids"]
     np.testing.assert_allclose(np.bincount(encoded.owner, encoded.weights), 1, atol=1e-6)
-    assert position_limit(SimpleNamespace(max_position_embeddings=40)) == 40
+    assert position_limit(SimpleNamespace(longest_sequence=40)) == 40
     assert position_limit(SimpleNamespace()) is None
 
 

@@ -1,0 +1,68 @@
+"""The public classes of XLM-RoBERTa."""
+
+from __future__ import annotations
+
+from bothways.families.xlm_roberta import XLM_ROBERTA, XLMRobertaConfig
+from bothways.models.base import PreTrainedModel
+from bothways.models.roberta import MULTIPLE_CHOICE_ORDER
+from bothways.models.task_models import (
+    EncoderModel,
+    MaskedLMModel,
+    MultipleChoiceModel,
+    QuestionAnsweringModel,
+    SequenceClassificationModel,
+    TokenClassificationModel,
+)
+
+
+class XLMRobertaPreTrainedModel(PreTrainedModel):
+    """Base of models that people build around ``XLMRobertaModel`` themselves; end ``__init__`` with ``post_init()``."""
+
+    family = XLM_ROBERTA
+
+
+class XLMRobertaModel(EncoderModel):
+    """XLM-RoBERTa's body: a vector for every token, and a pooled one for the text."""
+
+    family = XLM_ROBERTA
+
+
+class XLMRobertaForMaskedLM(MaskedLMModel):
+    """XLM-RoBERTa that fills gaps."""
+
+    family = XLM_ROBERTA
+    base_class = XLMRobertaModel
+
+
+class XLMRobertaForSequenceClassification(SequenceClassificationModel):
+    """XLM-RoBERTa that classifies or scores texts and pairs of texts."""
+
+    family = XLM_ROBERTA
+    base_class = XLMRobertaModel
+
+
+class XLMRobertaForTokenClassification(TokenClassificationModel):
+    """XLM-RoBERTa that labels every token."""
+
+    family = XLM_ROBERTA
+    base_class = XLMRobertaModel
+
+
+class XLMRobertaForQuestionAnswering(QuestionAnsweringModel):
+    """XLM-RoBERTa that marks the answer to a question in a text."""
+
+    family = XLM_ROBERTA
+    base_class = XLMRobertaModel
+
+
+class XLMRobertaForMultipleChoice(MultipleChoiceModel):
+    """XLM-RoBERTa that picks the text that fits."""
+
+    family = XLM_ROBERTA
+    base_class = XLMRobertaModel
+    argument_order = MULTIPLE_CHOICE_ORDER
+
+
+__all__ = ["XLMRobertaConfig"] + [
+    name for name in list(globals()) if name.startswith("XLMRoberta") and name != "XLMRobertaConfig"
+]
