@@ -23,8 +23,9 @@ _IGNORED = ("trust_remote_code", "use_fast", "force_download", "resume_download"
             "from_slow", "_from_auto", "_commit_hash", "tokenizer_type", "config", "code_revision")  # fmt: skip
 # Never taken from a file: they would name code or other files.
 _NOT_FROM_FILES = ("auto_map", "tokenizer_class", "tokenizer_file", "vocab_file", "merges_file", "tokenizer_object",
-                   "init_inputs", "name_or_path", "copy_engine", "special_tokens_map_file", "processor_class", "self", "slow_tokenizer_class",
-                   "vocab_files", "gguf_file", "backend", "is_local", *_FIND, *_IGNORED)  # fmt: skip
+                   "init_inputs", "name_or_path", "copy_engine", "special_tokens_map_file", "processor_class", "self",
+                   "slow_tokenizer_class", "vocab_files", "gguf_file", "backend", "is_local", *_FIND,
+                   *_IGNORED)  # fmt: skip
 _TOKEN_FIELDS = ("content", "single_word", "lstrip", "rstrip", "normalized", "special")
 
 
