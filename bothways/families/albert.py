@@ -1,4 +1,4 @@
-"""ALBERT (Lan et al., 2020). Differs from BERT in: shared layers, narrow embeddings, sentence order for next sentence."""
+"""ALBERT (Lan et al., 2020). Differs from BERT in: shared layers, narrow embeddings, sentence order."""
 
 from __future__ import annotations
 

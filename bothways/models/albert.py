@@ -40,7 +40,7 @@ class AlbertForMaskedLM(MaskedLMModel):
 
     family = ALBERT
     base_class = AlbertModel
-    forward = TaskModel.forward  # without the arguments of decoders, which come before ``labels`` in BERT's
+    forward = TaskModel.forward  # type: ignore[assignment]  # without the arguments of decoders
 
 
 class AlbertForSequenceClassification(SequenceClassificationModel):

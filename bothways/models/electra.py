@@ -17,7 +17,7 @@ from bothways.models.task_models import (
 
 
 class ElectraPreTrainedModel(PreTrainedModel):
-    """Base of models that people build around ``ElectraModel`` themselves; call ``post_init()`` last in ``__init__``."""
+    """Base of models that people build around ``ElectraModel``; call ``post_init()`` last in ``__init__``."""
 
     family = ELECTRA
 
@@ -41,7 +41,7 @@ class ElectraForMaskedLM(MaskedLMModel):
 
     family = ELECTRA
     base_class = ElectraModel
-    forward = TaskModel.forward  # without the arguments of decoders, which come before ``labels`` in BERT's
+    forward = TaskModel.forward  # type: ignore[assignment]  # without the arguments of decoders
 
 
 class ElectraForSequenceClassification(SequenceClassificationModel):

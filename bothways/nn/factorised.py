@@ -28,4 +28,6 @@ class FactorisedEmbeddings(Embeddings):
 
     def forward(self, batch: PackedBatch, inputs_embeds: Tensor | None = None) -> Tensor:
         """(T, N). ``inputs_embeds`` is (T, E); the rest as for ``Embeddings``."""
-        return self.projection(super().forward(batch, inputs_embeds))
+        narrow = super().forward(batch, inputs_embeds)
+        # autocast would leave bfloat16 here, and with it the residual sums of all layers
+        return self.projection(narrow).to(narrow.dtype)

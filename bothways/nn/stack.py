@@ -167,4 +167,4 @@ class SharedStack(TransformerStack):
         self._group_of = [int(i / (num_layers / num_groups)) for i in range(num_layers)]
 
     def sequence(self) -> list[list[TransformerBlock]]:
-        return [list(self.layer[group]) for group in self._group_of]  # type: ignore[arg-type]
+        return [list(self.layer[group]) for group in self._group_of]  # type: ignore[call-overload]
