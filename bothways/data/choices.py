@@ -1,7 +1,7 @@
 """Questions with choices, of which one is right: rows of the usual data sets → typed examples.
 
-The rows of SWAG, HellaSwag, RACE, ARC, CommonsenseQA, MMLU, PIQA, COPA and WinoGrande are read as they are published, and
-so is the plain form ``{"question": "...", "choices": ["...", "..."], "label": 0}``.
+The rows of SWAG, HellaSwag, RACE, ARC, CommonsenseQA, MMLU, PIQA, COPA and WinoGrande are read as they are published,
+and so is the plain form ``{"question": "...", "choices": ["...", "..."], "label": 0}``.
 """
 
 from __future__ import annotations
@@ -135,12 +135,12 @@ def iter_choices(
 def choice_example(values: Mapping[str, Any], where: str, *, row: int = 0) -> ChoiceExample:
     """Read one record.
 
-    - Choices: a list under ``choices``, ``endings``, ``options`` (also as JSON text, as ``{"text": [...], "label": [...]}``
-      or as objects with ``text`` and ``label``), or columns ``ending0``, ``ending1``, … (``choice``, ``option``, ``sol``).
+    - Choices: a list under ``choices``, ``endings``, ``options`` (also as JSON text, as lists under ``text`` and
+      ``label``, or as objects with both), or columns ``ending0``, ``ending1``, … (``choice``, ``option``, ``sol``).
     - Text: a context (``context``, ``article``, ``passage``, ``text``, ``premise``, ``sent1``, ``ctx``) or a question
       (``question``, ``prompt``, ``goal``, ``sentence``). With both, the question (or ``sent2``) begins each choice.
-    - ``label`` counts from 0; ``answer`` or ``answerKey`` is a letter, the name that the data gives the choice, its text,
-      or a number from 0. Letters and texts are understood under ``label`` too.
+    - ``label`` counts from 0; ``answer`` or ``answerKey`` is a letter, the name that the data gives the choice, its
+      text, or a number from 0. Letters and texts are understood under ``label`` too.
 
     Args:
         values: column → value.
@@ -194,7 +194,7 @@ def _listed(value: Any, where: str) -> tuple[list[Any], list[str]]:
             value = json.loads(value)
         except (ValueError, RecursionError):
             raise DataError(f"{where} is the text {value!r:.60}; expected a list of texts, in CSV as JSON.") from None
-    names = None
+    names: Any = None
     if isinstance(value, Mapping):
         value, names = value.get("text"), value.get("label")
     elif isinstance(value, (list, tuple)) and value and all(isinstance(choice, Mapping) for choice in value):
@@ -212,7 +212,7 @@ def _listed(value: Any, where: str) -> tuple[list[Any], list[str]]:
 
 def _texts(columns: Mapping[str, Any], where: str) -> tuple[str, str]:
     """The first text, and the beginning of the second ones."""
-    found = []
+    found: list[str] = []
     for group in (CONTEXT_NAMES, QUESTION_NAMES):
         here = [name for name in group if not is_missing(columns.get(name))]
         if len(here) > 1:
@@ -238,7 +238,7 @@ def _label(columns: Mapping[str, Any], choices: Sequence[str], names: list[str],
     said = str(value).strip()
     if said == "-1":
         return None
-    index = int(said) if re.fullmatch(r"\d{1,4}(\.0)?", said.removesuffix(".0")) else None
+    index = int(number[1]) if (number := re.fullmatch(r"(\d{1,4})(\.0)?", said)) else None
     named = [i for i, name in enumerate(names) if name == said or name == said.upper()]
     equal = [i for i, choice in enumerate(choices) if choice.strip() == said]
     readings = [named, equal]
@@ -248,7 +248,7 @@ def _label(columns: Mapping[str, Any], choices: Sequence[str], names: list[str],
     if len(meant) != 1 or isinstance(value, bool):
         raise DataError(
             f"{where}: {column} is {value!r:.60}, which is {'several' if len(meant) > 1 else 'none'} of the "
-            f"{len(choices)} choices. Expected a number from 0 to {len(choices) - 1}, one of {', '.join(names)}, or the "
-            "text of a choice."
+            f"{len(choices)} choices. Expected a number from 0 to {len(choices) - 1}, one of {', '.join(names)}, or "
+            "the text of a choice."
         )
     return meant[0]

@@ -19,8 +19,8 @@ class MultipleChoicePipeline(Pipeline):
     """The best of several choices, for models with a multiple-choice head.
 
     Inputs are ``{"question" (or "text", "prompt"): …, "choices": […]}``, the rows of the usual data sets (see
-    ``data.choices.choice_example``; a label in them is ignored), or keyword arguments: ``pipe(question=…, choices=[…])``.
-    With a ``context`` the question begins every choice, as in RACE.
+    ``data.choices.choice_example``; a label in them is ignored), or keyword arguments:
+    ``pipe(question=…, choices=[…])``. With a ``context`` the question begins every choice, as in RACE.
 
     Options: ``details`` and those of texts. A text that is longer than the model reads is divided into overlapping
     windows, each beside every choice whole; its scores are the mean of the windows' scores, weighted by their tokens.

@@ -26,10 +26,10 @@ class NextSentenceOptions(TextOptions):
 class NextSentencePipeline(Pipeline):
     """Whether one text follows another, for models with BERT's next-sentence head (pretraining weights have it too).
 
-    Inputs are ``{"text": …, "text_pair": …}`` or two texts: ``pipe(first, second)``; lists of both forms (a pair is then
-    a tuple), two lists of equal length, streams. Options: ``details`` and those of texts. A pair that is longer than
-    the model reads is divided into overlapping windows (see ``tasks.windows.split``), and the answer is the mean over
-    them; since what counts is where the texts meet, pass the end of a long first text and the beginning of a second.
+    Inputs are ``{"text": …, "text_pair": …}`` or two texts: ``pipe(first, second)``; lists of both forms (a pair is
+    then a tuple), two lists of equal length, streams. Options: ``details`` and those of texts. A pair that is longer
+    than the model reads is divided into overlapping windows (see ``tasks.windows.split``), and the answer is the mean
+    over them; what counts is where the texts meet, so pass the end of a long first text and the beginning of a second.
 
     A result is ``{"label": "IsNext" or "NotNext", "score": its probability}``.
     """
@@ -50,8 +50,8 @@ class NextSentencePipeline(Pipeline):
             return super().__call__({"text": inputs, "text_pair": second}, **options)
         if not isinstance(inputs, (list, tuple)) or not isinstance(second, (list, tuple)):
             raise InputError(
-                f"the first texts are a {type(inputs).__name__} and the second ones a {type(second).__name__}; expected "
-                "two texts, or two lists of equal length."
+                f"the first texts are a {type(inputs).__name__} and the second ones a {type(second).__name__}; "
+                "expected two texts, or two lists of equal length."
             )
         if len(inputs) != len(second):
             raise InputError(
