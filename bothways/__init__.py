@@ -82,6 +82,7 @@ _WHERE: dict[str, str] = {
     "FillMaskPipeline": "bothways.pipelines.fill_mask",
     "MultipleChoicePipeline": "bothways.pipelines.multiple_choice",
     "NextSentencePipeline": "bothways.pipelines.next_sentence",
+    "QuestionAnsweringPipeline": "bothways.pipelines.question_answering",
     "ZeroShotClassificationPipeline": "bothways.pipelines.zero_shot",
     "FeatureExtractionPipeline": "bothways.pipelines.feature_extraction",
     "Embedder": "bothways.models.embedding",

@@ -91,7 +91,8 @@ class TagProblems:
             return ""
         listed = "; ".join(f"row {m.row}: {m.label} {m.surface!r} in {m.context!r}" for m in self.misaligned[:_SHOWN])
         more = f"; and {len(self.misaligned) - _SHOWN:,} more" if len(self.misaligned) > _SHOWN else ""
-        return f"{len(self.misaligned):,} entities begin or end inside a word and are left without a label: {listed}{more}."
+        count = len(self.misaligned)
+        return f"{count:,} entities begin or end inside a word and are left without a label: {listed}{more}."
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ CLITICS = frozenset({"s", "m", "d", "ll", "re", "ve"})
 """What follows an apostrophe without belonging to the word before it: ``Anna's``, ``Anna'll``."""
 
 _JOINERS = {".": ".", "'": "'", "’": "'", "&": "&", "-": "-", "\u2010": "-", "\u2011": "-"}
-_UNIT = re.compile(r"x*w[wx]*|[cp.'&-]x*")
+_UNIT = re.compile(r"w[wx]*|[cp.'&-]x*")
 # as BERT's tokeniser separates them (google-research/bert, tokenization.py: _is_chinese_char)
 _IDEOGRAPHS = (
     (0x3400, 0x4DBF),
@@ -60,15 +60,15 @@ def word_spans(text: str, *, joined: bool = True) -> list[Span]:
 def _continues(text: str, kinds: str, word: Span, start: int, end: int) -> bool:
     """Whether the unit ``[start, end)`` belongs to the word that ends where the unit begins."""
     kind = kinds[start]
-    if kinds[word[0]] not in "wx" or kind in "cp":
+    if kinds[word[0]] != "w" or kind in "cp":
         return False
     before = kinds[start - 1]
-    if kind in "wx":
+    if kind == "w":
         return before in ".'&-"  # a mark is in the word only if something may follow it
     if before not in "wx.":
         return False
     follower = _UNIT.match(kinds, end)
-    if follower and kinds[end] in "wx":
+    if follower and kinds[end] == "w":
         return kind != "'" or text[slice(*follower.span())].casefold() not in CLITICS
     return kind == "." and _abbreviates(text, kinds, word, end)
 
@@ -85,7 +85,7 @@ def _abbreviates(text: str, kinds: str, word: Span, end: int) -> bool:
 
 
 def _kind(character: str) -> str:
-    """Class of a character: w letter or digit, x part of the sign before it, c ideograph, a joiner, p other, or blank."""
+    """w letter or digit, x part of the sign before it, c ideograph, p other visible character, a joiner, or blank."""
     if character in _JOINERS:
         return _JOINERS[character]
     if character.isspace():

@@ -12,18 +12,26 @@ if TYPE_CHECKING:
     from bothways.pipelines.build import pipeline as pipeline
     from bothways.pipelines.feature_extraction import FeatureExtractionPipeline as FeatureExtractionPipeline
     from bothways.pipelines.fill_mask import FillMaskPipeline as FillMaskPipeline
+    from bothways.pipelines.question_answering import QuestionAnsweringPipeline as QuestionAnsweringPipeline
     from bothways.pipelines.text_classification import TextClassificationPipeline as TextClassificationPipeline
+    from bothways.pipelines.token_classification import AggregationStrategy as AggregationStrategy
+    from bothways.pipelines.token_classification import NerPipeline as NerPipeline
+    from bothways.pipelines.token_classification import TokenClassificationPipeline as TokenClassificationPipeline
     from bothways.pipelines.multiple_choice import MultipleChoicePipeline as MultipleChoicePipeline
     from bothways.pipelines.next_sentence import NextSentencePipeline as NextSentencePipeline
     from bothways.pipelines.zero_shot import ZeroShotClassificationPipeline as ZeroShotClassificationPipeline
 
 _MODULE_OF = {
+    "AggregationStrategy": "token_classification",
     "FeatureExtractionPipeline": "feature_extraction",
     "FillMaskPipeline": "fill_mask",
+    "NerPipeline": "token_classification",
     "Pipeline": "base",
     "MultipleChoicePipeline": "multiple_choice",
     "NextSentencePipeline": "next_sentence",
+    "QuestionAnsweringPipeline": "question_answering",
     "TextClassificationPipeline": "text_classification",
+    "TokenClassificationPipeline": "token_classification",
     "ZeroShotClassificationPipeline": "zero_shot",
     "pipeline": "build",
 }

@@ -12,10 +12,12 @@ PIPELINES: dict[str, str] = {
     "fill-mask": "bothways.pipelines.fill_mask:FillMaskPipeline",
     "multiple-choice": "bothways.pipelines.multiple_choice:MultipleChoicePipeline",
     "next-sentence-prediction": "bothways.pipelines.next_sentence:NextSentencePipeline",
+    "question-answering": "bothways.pipelines.question_answering:QuestionAnsweringPipeline",
     "text-classification": "bothways.pipelines.text_classification:TextClassificationPipeline",
+    "token-classification": "bothways.pipelines.token_classification:TokenClassificationPipeline",
     "zero-shot-classification": "bothways.pipelines.zero_shot:ZeroShotClassificationPipeline",
 }
-ALIASES: dict[str, str] = {"sentiment-analysis": "text-classification"}
+ALIASES: dict[str, str] = {"ner": "token-classification", "sentiment-analysis": "text-classification"}
 
 TASK_OF_HEAD: dict[str, str] = {
     "base": "feature-extraction",
@@ -23,7 +25,9 @@ TASK_OF_HEAD: dict[str, str] = {
     "multiple-choice": "multiple-choice",
     "next-sentence-prediction": "next-sentence-prediction",
     "pretraining": "fill-mask",
+    "question-answering": "question-answering",
     "sequence-classification": "text-classification",
+    "token-classification": "token-classification",
 }
 """What a model is used for when the caller names no task."""
 
