@@ -33,7 +33,7 @@ class ModernBertForMaskedLM(MaskedLMModel):
 
     family = MODERNBERT
     base_class = ModernBertModel
-    forward = TaskModel.forward  # without the arguments of decoders, which come before ``labels`` in BERT's
+    forward = TaskModel.forward  # type: ignore[assignment]  # without the arguments of decoders
 
 
 class ModernBertForSequenceClassification(SequenceClassificationModel):
