@@ -13,6 +13,7 @@ from bothways.data.examples import (
 from bothways.data.label_kinds import LabelKind, infer_task
 from bothways.data.row import Row
 from bothways.data.rows import read_rows
+from bothways.data.spans import EntitySpan
 from bothways.data.split import count_leaks, holdout_split
 from bothways.data.squad import (
     LoadedQuestions,
@@ -23,6 +24,8 @@ from bothways.data.squad import (
     load_questions,
 )
 from bothways.data.stream import iter_texts
+from bothways.data.tagged import Misaligned, TaggedText, TaggedTexts, TagProblems, check_types, load_tagged
+from bothways.data.words import word_spans
 
 __all__ = [
     "Columns",

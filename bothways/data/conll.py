@@ -30,9 +30,9 @@ def sentences(lines: Iterator[str], name: str) -> Iterator[tuple[list[str], list
         word, tag = columns[0].strip(), columns[-1].strip()
         if len(columns) < 2 or not word or not tag:
             raise DataError(
-                f"{name}, line {number}: {line.strip()!r:.60} has no word and tag; expected columns, the word first, its "
-                "tag last, like 'Paris B-LOC', and a blank line after each sentence. Records are known by the extension: "
-                ".jsonl, .json, .parquet."
+                f"{name}, line {number}: {line.strip()!r:.60} has no word and tag; expected columns, the word first "
+                "and the tag last, like 'Paris B-LOC', and a blank line after each sentence. Records are known by their "
+                "extension: .jsonl, .json, .parquet."
             )
         first = first if words else number
         words.append(word)

@@ -6,6 +6,7 @@ Jinja and Rich are imported when they are first needed.
 
 from bothways.evaluation.analysis import ConfusedPair, Confusion, Histogram, LabelScore, Lengths, Mistake
 from bothways.evaluation.baseline import Baseline, Predictions, train_baseline
+from bothways.evaluation.gazetteer import Gazetteer, train_gazetteer
 from bothways.evaluation.intervals import (
     Difference,
     Interval,
@@ -26,6 +27,7 @@ __all__ = [
     "Contender",
     "CurvePoint",
     "Difference",
+    "Gazetteer",
     "Histogram",
     "Interval",
     "LabelScore",
@@ -43,6 +45,7 @@ __all__ = [
     "paired_bootstrap",
     "report_as_json",
     "train_baseline",
+    "train_gazetteer",
     "wilson_interval",
     "write_report",
 ]
