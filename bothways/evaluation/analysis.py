@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,8 @@ import numpy as np
 
 from bothways.evaluation.baseline import Predictions
 from bothways.metrics import classification_scores, multilabel_scores
+from bothways.metrics.entities import entity_scores, entity_spans
+from bothways.metrics.question_answering import answer_exact
 
 TEXT_CHARS = 300
 LABEL_CHARS = 60
@@ -88,9 +90,11 @@ class Lengths:
 def label_scores(
     kind: str, gold: Sequence[Any], predicted: Sequence[Any], names: Sequence[str], trained: Sequence[Any] | None
 ) -> tuple[LabelScore, ...]:
-    """Scores of every label that occurs, best supported first; nothing for a regression."""
-    if kind == "regression":
+    """Scores of every label or type of entity that occurs, best supported first; nothing for numbers and answers."""
+    if kind in ("regression", "answers"):
         return ()
+    if kind == "entities":
+        return _type_scores(gold, predicted, trained)
     known = list(dict.fromkeys([*names, *_each(kind, gold), *_each(kind, predicted)]))
     scored = (multilabel_scores if kind == "multi" else classification_scores)(gold, predicted, known)
     in_training = None if trained is None else Counter(_each(kind, trained))
@@ -99,6 +103,17 @@ def label_scores(
             label=shown_label(label), **values, trained=None if in_training is None else in_training.get(label, 0)
         )
         for label, values in scored["per_label"].items()
+    ]
+    return tuple(sorted(rows, key=lambda row: -row.support))
+
+
+def _type_scores(
+    gold: Sequence[Any], predicted: Sequence[Any], trained: Sequence[Any] | None
+) -> tuple[LabelScore, ...]:
+    in_training = None if trained is None else Counter(kind for tags in trained for kind, _, _ in entity_spans(tags))
+    rows = [
+        LabelScore(label=shown_label(label), **values, trained=None if in_training is None else in_training[label])
+        for label, values in entity_scores(gold, predicted)["per_type"].items()
     ]
     return tuple(sorted(rows, key=lambda row: -row.support))
 
@@ -134,27 +149,41 @@ def confident_mistakes(
     predictions: Predictions,
     names: Sequence[Hashable],
     most: int = MISTAKES,
+    show: Callable[[int, Any], str] | None = None,
 ) -> tuple[Mistake, ...]:
-    """The wrong answers of which the model is most sure; for a regression, those furthest off."""
+    """The wrong answers of which the model is most sure; for a regression, those furthest off.
+
+    ``show`` writes an answer to text number i, where the answer alone does not say it.
+    """
     wrong = [
         i
         for i, (right, answer) in enumerate(zip(gold, predictions.labels, strict=True))
-        if not _same(kind, right, answer)
+        if not same_answer(kind, right, answer)
     ]
     sureness = _sureness(kind, wrong, gold, predictions, names)
+    write = show or (lambda number, answer: shown_answer(kind, answer))
     worst = sorted(range(len(wrong)), key=lambda k: -(sureness[k] or 0.0))[:most]
     return tuple(
         Mistake(
             number=wrong[k] + 1,
             text=shortened(texts[wrong[k]]),
             pair=shortened(pairs[wrong[k]] or "") if pairs is not None else None,
-            gold=_shown_answer(kind, gold[wrong[k]]),
-            predicted=_shown_answer(kind, predictions.labels[wrong[k]]),
+            gold=write(wrong[k], gold[wrong[k]]),
+            predicted=write(wrong[k], predictions.labels[wrong[k]]),
             probability=None if kind == "regression" else sureness[k],
             error=float(predictions.labels[wrong[k]]) - float(gold[wrong[k]]) if kind == "regression" else None,
         )
         for k in worst
     )
+
+
+def same_answer(kind: str, gold: Any, predicted: Any) -> bool:
+    """Whether an answer counts as right."""
+    if kind == "entities":
+        return entity_spans(gold) == entity_spans(predicted)
+    if kind == "answers":
+        return bool(answer_exact(predicted, gold))
+    return set(gold) == set(predicted) if kind == "multi" else gold == predicted
 
 
 def length_facts(token_lengths: Sequence[int], limit: int | None) -> Lengths:
@@ -202,6 +231,18 @@ def shortened(text: str, most: int = TEXT_CHARS) -> str:
     return f"{line[: most - tail - 3].rstrip()} … {line[-tail:].lstrip()}"
 
 
+def shown_answer(kind: str, answer: Any) -> str:
+    """An answer in words."""
+    if kind == "regression":
+        return f"{float(answer):.3g}"
+    if kind == "answers":
+        texts = [answer] if isinstance(answer, str) else list(dict.fromkeys(answer))
+        return shortened(" / ".join(texts), 200) or "(no answer)"
+    if kind == "multi":
+        return shortened(", ".join(shown_label(label) for label in sorted(answer, key=str)), 200) or "(none)"
+    return shown_label(answer)
+
+
 def shown_label(label: Hashable) -> str:
     """A label as text of bounded length."""
     return shortened(str(label), LABEL_CHARS) or "(blank)"
@@ -214,18 +255,6 @@ def printable(text: str) -> str:
 
 def _each(kind: str, values: Sequence[Any]) -> list[Any]:
     return [label for item in values for label in item] if kind == "multi" else list(values)
-
-
-def _same(kind: str, gold: Any, predicted: Any) -> bool:
-    return set(gold) == set(predicted) if kind == "multi" else gold == predicted
-
-
-def _shown_answer(kind: str, answer: Any) -> str:
-    if kind == "regression":
-        return f"{float(answer):.3g}"
-    if kind == "multi":
-        return shortened(", ".join(shown_label(label) for label in sorted(answer, key=str)), 200) or "(none)"
-    return shown_label(answer)
 
 
 def _sureness(
@@ -242,6 +271,9 @@ def _sureness(
         row, answer = predictions.probabilities[i], predictions.labels[i]
         if kind == "single":
             result.append(float(row[index[answer]]))
+            continue
+        if kind in ("entities", "answers"):
+            result.append(float(row[0]))  # one number an answer: how sure the model is of it
             continue
         spurious = [float(row[index[label]]) for label in set(answer) - set(gold[i])]
         missing = [1 - float(row[index[label]]) for label in set(gold[i]) - set(answer) if label in index]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from bothways.evaluation.analysis import (
     most_confused,
     printable,
     residuals_of,
+    same_answer,
     scatter_of,
 )
 from bothways.evaluation.baseline import Predictions
@@ -84,6 +85,7 @@ def build_report(
     train_labels: Sequence[Any] | None = None,
     token_lengths: Sequence[int] | None = None,
     max_tokens: int | None = None,
+    show: Callable[[int, Any], str] | None = None,
     **about: Any,
 ) -> ReportData:
     """Work out what the report says about the model's predictions.
@@ -98,6 +100,7 @@ def build_report(
         train_labels: the labels trained on, for the distribution.
         token_lengths: tokens of each text.
         max_tokens: how many tokens the model reads at once.
+        show: writes an answer to text number i, where the answer alone does not say it (tags of words).
         about: further fields of `ReportData`: facts, warnings, curve, settings, versions, data_hash, command, created.
 
     Raises:
@@ -112,16 +115,14 @@ def build_report(
     single, numbers = kind == "single", kind == "regression"
     confusion = confusion_of(gold, answers, label_names) if single else None
     if "n_mistakes" not in about and not numbers:
-        about["n_mistakes"] = sum(
-            set(g) != set(a) if kind == "multi" else g != a for g, a in zip(gold, answers, strict=True)
-        )
+        about["n_mistakes"] = sum(not same_answer(kind, g, a) for g, a in zip(gold, answers, strict=True))
     return ReportData(
         title=title,
         comparison=comparison,
         labels=label_scores(kind, gold, answers, label_names, train_labels),
         confusion=confusion,
         confused=most_confused(confusion) if confusion else (),
-        mistakes=confident_mistakes(kind, texts, pairs, gold, predictions, label_names),
+        mistakes=confident_mistakes(kind, texts, pairs, gold, predictions, label_names, show=show),
         scatter=scatter_of(gold, answers) if numbers else (),
         residuals=residuals_of(gold, answers) if numbers else None,
         lengths=length_facts(token_lengths, max_tokens) if token_lengths is not None and len(token_lengths) else None,

@@ -23,8 +23,10 @@ from bothways.evaluation.intervals import (
     statistic_interval,
     wilson_interval,
 )
+from bothways.metrics.entities import entity_spans
+from bothways.metrics.question_answering import answer_exact, answer_f1
 
-Kind = Literal["single", "multi", "regression"]
+Kind = Literal["single", "multi", "regression", "entities", "answers"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +34,8 @@ class Outcomes:
     """What happened to the examples, equal ones counted once.
 
     ``gold`` and each of ``predicted`` are label numbers (C,) for one label, bool (C, L) for several, numbers (C,) for a
-    regression. ``counts`` is (C,).
+    regression. For entities ``gold`` is their number (C,) and ``predicted`` how many were right and how many were found
+    (C, 2); for answers ``predicted`` is exact match and F1 of each (C, 2). ``counts`` is (C,).
     """
 
     kind: Kind
@@ -63,7 +66,8 @@ def count_outcomes(
     """Encode and count.
 
     Args:
-        kind: one label, a collection of labels, or one number for each text.
+        kind: one label, a collection of labels, or one number for each text; the tags of its words (entities); or the
+            text of an answer, of which ``gold`` has all right ones.
         gold: the right answers.
         predictions: one or more sequences of answers to the same texts.
         label_names: the known labels; labels that occur only in the data are added.
@@ -83,6 +87,11 @@ def count_outcomes(
     if kind == "regression":
         numbers = [_numbers(column) for column in columns]
         return _outcomes(kind, numbers, np.ones(lengths[0], dtype=np.int64), 0)
+    if kind in ("entities", "answers"):
+        table = (_entity_counts if kind == "entities" else _answer_scores)(gold, predictions)
+        distinct, counts = np.unique(table, axis=0, return_counts=True)
+        pairs = [distinct[:, 1 + 2 * i : 3 + 2 * i] for i in range(len(predictions))]
+        return _outcomes(kind, [distinct[:, 0], *pairs], counts, 0)
     flat = [label for column in columns for item in column for label in (item if kind == "multi" else (item,))]
     index = {label: i for i, label in enumerate(dict.fromkeys([*label_names, *flat]))}
     if kind == "single":
@@ -156,6 +165,54 @@ def _f1(average: Literal["macro", "micro"]) -> Callable[[Outcomes, int], Statist
         return statistic
 
     return of
+
+
+def _entity_f1(outcomes: Outcomes, which: int) -> Statistic:
+    right, found = outcomes.predicted[which].T
+    return lambda weights: _ratio(2 * (weights @ right), weights @ (found + outcomes.gold))
+
+
+def _entity_precision(outcomes: Outcomes, which: int) -> Statistic:
+    right, found = outcomes.predicted[which].T
+    return lambda weights: _ratio(weights @ right, weights @ found)
+
+
+def _entity_recall(outcomes: Outcomes, which: int) -> Statistic:
+    return lambda weights: _ratio(weights @ outcomes.predicted[which][:, 0], weights @ outcomes.gold)
+
+
+def _mean_of(column: int) -> Callable[[Outcomes, int], Statistic]:
+    def of(outcomes: Outcomes, which: int) -> Statistic:
+        values = outcomes.predicted[which][:, column]
+        return lambda weights: weights @ values / weights.sum(axis=1)
+
+    return of
+
+
+def _ratio(part: NDArray, whole: NDArray) -> NDArray[np.float64]:
+    return np.divide(part, whole, out=np.zeros_like(part, dtype=np.float64), where=whole > 0)
+
+
+def _entity_counts(gold: Sequence[Any], predictions: tuple[Sequence[Any], ...]) -> NDArray[np.float64]:
+    """For each sentence the gold entities, and for each prediction how many were right and how many were found."""
+    rows = []
+    for i, tags in enumerate(gold):
+        right = set(entity_spans(tags))
+        row = [len(right)]
+        for column in predictions:
+            found = set(entity_spans(column[i]))
+            row += [len(right & found), len(found)]
+        rows.append(row)
+    return np.array(rows, dtype=np.float64)
+
+
+def _answer_scores(gold: Sequence[Any], predictions: tuple[Sequence[Any], ...]) -> NDArray[np.float64]:
+    """For each question 0, and for each prediction its exact match and F1, from 0 to 1."""
+    rows = [
+        [0.0, *(score(column[i], right) for column in predictions for score in (answer_exact, answer_f1))]
+        for i, right in enumerate(gold)
+    ]
+    return np.array(rows, dtype=np.float64)
 
 
 def _pearson(outcomes: Outcomes, which: int) -> Statistic:
@@ -246,6 +303,15 @@ METRICS: dict[str, tuple[Metric, ...]] = {
         Metric(name="spearman", title="Spearman correlation", percent=False, of=_spearman),
         Metric(name="pearson", title="Pearson correlation", percent=False, of=_pearson),
         Metric(name="mae", title="mean absolute error", percent=False, of=_mean_absolute_error),
+    ),
+    "entities": (
+        Metric(name="f1", title="entity F1", percent=True, of=_entity_f1),
+        Metric(name="precision", title="precision", percent=True, of=_entity_precision),
+        Metric(name="recall", title="recall", percent=True, of=_entity_recall),
+    ),
+    "answers": (
+        Metric(name="f1", title="answer F1", percent=True, of=_mean_of(1)),
+        Metric(name="exact", title="exact match", percent=True, of=_mean_of(0)),
     ),
 }
 """The scores of each kind; the first decides the verdict."""

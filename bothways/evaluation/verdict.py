@@ -13,7 +13,13 @@ from bothways.evaluation.scores import METRICS, Kind, Metric, Outcomes, count_ou
 
 Outcome = Literal["model", "baseline", "tie", "neither"]
 SIGNIFICANT = 0.05
-CONSTANT = {"single": "majority answer", "multi": "most frequent labels", "regression": "mean value"}
+CONSTANT = {
+    "single": "majority answer",
+    "multi": "most frequent labels",
+    "regression": "mean value",
+    "entities": "no entities",
+    "answers": "no answer",
+}
 
 
 @dataclass(frozen=True, kw_only=True)

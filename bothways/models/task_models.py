@@ -327,7 +327,14 @@ class MultipleChoiceModel(TaskModel):
     """Of the positional arguments behind ``input_ids``; families differ."""
 
     def forward(self, input_ids: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """logits (B, choices). Arguments as for other heads, with the dimension of choices after the batch."""
+        """logits (B, choices). Arguments as for other heads, with the dimension of choices after the batch.
+
+        A ``PackedBatch`` holds the choices of each question side by side; its labels (B,) tell how many there are.
+        """
+        if isinstance(input_ids, PackedBatch):
+            questions = input_ids.batch_size if input_ids.labels is None else len(input_ids.labels)
+            self._choices = input_ids.batch_size // max(questions, 1)
+            return super().forward(input_ids, *args, **kwargs)
         if len(args) > len(self.argument_order):
             raise TypeError(f"forward takes {len(self.argument_order) + 1} arguments, {len(args) + 1} were given.")
         kwargs |= dict(zip(self.argument_order, args, strict=False))

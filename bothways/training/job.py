@@ -35,8 +35,12 @@ from bothways.training.task import Defaults, TrainingTask
 
 TASKS: dict[str, str] = {
     "text-classification": "bothways.training.text_task:TextTask",
+    "token-classification": "bothways.training.entity_task:EntityTask",
+    "question-answering": "bothways.training.question_task:QuestionTask",
+    "multiple-choice": "bothways.training.choice_task:ChoiceTask",
+    "next-sentence-prediction": "bothways.training.sentence_task:NextSentenceTask",
 }
-TASK_ALIASES = {"sentiment-analysis": "text-classification"}
+TASK_ALIASES = {"sentiment-analysis": "text-classification", "ner": "token-classification"}
 OPTION_NAMES = {"evaluation": "eval"}  # where the command line has another word
 
 Say = Callable[[str], None]

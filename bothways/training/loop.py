@@ -112,14 +112,14 @@ class Features:
     """Encoded examples.
 
     Attributes:
-        input_ids: the sequences; those of one example side by side.
+        input_ids: the sequences, lists or arrays of ids; those of one example side by side.
         token_type_ids: the same shape; None when all of them are 0.
         labels: a row for each example, (n,) or (n, C); or for each example an array with a label for every token.
         sequences: how many belong to one example: 1, or the number of choices.
     """
 
-    input_ids: Sequence[Sequence[int]]
-    token_type_ids: Sequence[Sequence[int]] | None
+    input_ids: Sequence[Any]
+    token_type_ids: Sequence[Any] | None
     labels: Tensor | Sequence[np.ndarray]
     sequences: int = 1
 

@@ -26,6 +26,7 @@ def write_training_report(directory: Path, run: Run, comparison: Comparison, man
         train_labels=task.train_labels(),
         token_lengths=run.training_set.n_tokens,
         max_tokens=run.limit,
+        show=task.show,
         facts=_facts(run),
         warnings=(*_warnings(run), *notes(run)),
         curve=tuple(

@@ -12,6 +12,8 @@ import numpy as np
 
 from bothways.evaluation.baseline import Predictions
 from bothways.metrics import classification_scores, multilabel_scores, regression_scores
+from bothways.metrics.entities import entity_scores
+from bothways.metrics.question_answering import question_answering_scores
 
 THRESHOLD = 0.5
 
@@ -33,12 +35,16 @@ def all_scores(kind: str, gold: Sequence[Any], predicted: Sequence[Any], label_n
         return regression_scores(gold, predicted)
     if kind == "multi":
         return multilabel_scores(gold, predicted, label_names)
+    if kind == "entities":
+        return entity_scores(gold, predicted)
+    if kind == "answers":
+        return question_answering_scores(predicted, gold)
     return classification_scores(gold, predicted, label_names)
 
 
-SELECTION = {"single": "accuracy", "multi": "micro_f1", "regression": "spearman"}
+SELECTION = {"single": "accuracy", "multi": "micro_f1", "regression": "spearman", "entities": "f1", "answers": "f1"}
 
 
 def selection_score(kind: str, gold: Sequence[Any], predicted: Sequence[Any], label_names: Sequence[str]) -> float:
-    """Accuracy, micro F1 or Spearman's correlation: higher is better."""
+    """Accuracy, F1 or Spearman's correlation: higher is better."""
     return float(all_scores(kind, gold, predicted, label_names)[SELECTION[kind]])

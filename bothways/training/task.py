@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+from bothways.evaluation.analysis import shown_answer
 from bothways.evaluation.baseline import Predictions
 from bothways.training.loop import Features
 
@@ -157,6 +158,10 @@ class TrainingTask(ABC):
     @abstractmethod
     def shown_texts(self) -> tuple[list[str], list[str | None] | None]:
         """The evaluation texts, and their second texts if there are any, for the report."""
+
+    def show(self, number: int, answer: Any) -> str:
+        """An answer to evaluation example ``number`` in words."""
+        return shown_answer(self.kind, answer)
 
     @abstractmethod
     def digest(self, examples: Sequence[Any]) -> str:

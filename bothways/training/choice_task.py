@@ -1,0 +1,194 @@
+"""Multiple choice: questions with choices to what the main job needs.
+
+Shapes: n questions, K choices of each.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bothways.data.choices import ChoiceExample, load_choices
+from bothways.errors import DataError
+from bothways.evaluation.baseline import Predictions, train_baseline
+from bothways.progress import progress_bar
+from bothways.tasks.encoded import EncodedTexts, encode, joined
+from bothways.tasks.text_classification import softmax
+from bothways.training.entity_task import refuse_text_options
+from bothways.training.loop import Features
+from bothways.training.scoring import predictions_from
+from bothways.training.task import (
+    CHUNK,
+    HOLDOUT,
+    MOST_HELD_OUT,
+    Defaults,
+    JudgedBaseline,
+    Split,
+    TrainingSet,
+    TrainingTask,
+)
+from bothways.training.text_task import sequence_logits
+
+FEW_QUESTIONS = 5_000
+
+
+class ChoiceTask(TrainingTask):
+    """Which of several texts fits. A label is the number of the right choice, from 0."""
+
+    name = "multiple-choice"
+    model_task = "multiple-choice"
+    items = "questions"
+    kind = "single"
+
+    def __init__(
+        self,
+        files: list[Path],
+        evaluation: Path | None,
+        *,
+        seed: int,
+        kind: str | None = None,
+        text_column: str | None = None,
+        label_column: str | None = None,
+        **reading: Any,
+    ) -> None:
+        refuse_text_options(self.name, kind=kind, text_column=text_column, label_column=label_column)
+        read = load_choices(files, **reading)
+        least, most = read.n_choices
+        if evaluation is not None:
+            other = load_choices(evaluation, purpose="evaluate", **reading)
+            train, held = read.examples, other.examples
+            least, most = min(least, other.n_choices[0]), max(most, other.n_choices[1])
+        else:
+            train, held = _hold_out(read.examples, seed)
+        if least != most:
+            raise DataError(f"questions have from {least} to {most} choices; training needs as many for each.")
+        known = {_content(example) for example in train}
+        self.choices = most
+        self.label_names = tuple(str(number) for number in range(most))
+        self.split = Split(
+            train=train,
+            evaluation=held,
+            held_out=evaluation is None,
+            leaks=sum(_content(example) in known for example in held),
+            problems={"missing_labels": read.missing_labels},
+        )
+
+    def defaults(self) -> Defaults:
+        return Defaults(epochs=4 if len(self.split.train) < FEW_QUESTIONS else 3)
+
+    def configuration(self) -> dict[str, Any]:
+        return {}  # one output a choice, whatever their number
+
+    def baseline(self, seed: int) -> JudgedBaseline:
+        """TF-IDF of text and choice, and a line between right and wrong ones."""
+        texts, pairs = _pairs(self.split.train)
+        right = ["right" if k == e.label else "wrong" for e in self.split.train for k in range(self.choices)]
+        model = train_baseline(texts, pairs, right, kind="single", label_names=("wrong", "right"), seed=seed)
+        start = time.perf_counter()
+        found = model.predict(*_pairs(self.split.evaluation)).probabilities
+        assert found is not None
+        shares = found[:, 1].reshape(-1, self.choices)
+        shares = shares / np.maximum(shares.sum(1, keepdims=True), 1e-12)
+        counts = np.bincount([e.label for e in self.split.train], minlength=self.choices)
+        return JudgedBaseline(
+            name=model.name,
+            predictions=self._predictions(shares),
+            majority=str(int(counts.argmax())),
+            train_seconds=model.seconds,
+            predict_seconds=time.perf_counter() - start,
+            megabytes=model.megabytes,
+        )
+
+    def training_set(self, tokenizer: Any, limit: int, config: Any) -> TrainingSet:
+        encoded = _encoded(tokenizer, self.split.train, limit, "truncate")
+        labels = torch.tensor([example.label for example in self.split.train])
+        return TrainingSet(
+            features=Features(encoded.input_ids, encoded.token_type_ids, labels, sequences=self.choices),
+            n_tokens=tuple(np.array(encoded.n_tokens).reshape(-1, self.choices).max(1).tolist()),
+            cut=int(np.array(encoded.truncated).reshape(-1, self.choices).any(1).sum()),
+        )
+
+    def encode_evaluation(self, tokenizer: Any, most: int | None) -> EncodedTexts:
+        return _encoded(tokenizer, self.split.evaluation, most, "truncate")
+
+    def answer(self, runner: Any, encoded: EncodedTexts) -> Predictions:
+        logits = sequence_logits(runner, encoded.input_ids, encoded.token_type_ids)
+        return self._predictions(softmax(logits[:, 0].reshape(-1, self.choices)))
+
+    def gold(self) -> list[Any]:
+        return [str(example.label) for example in self.split.evaluation]
+
+    def train_labels(self) -> list[Any]:
+        return [str(example.label) for example in self.split.train]
+
+    def shown_texts(self) -> tuple[list[str], list[str | None] | None]:
+        examples = self.split.evaluation
+        return [f"{e.text} {e.stem}".strip() for e in examples], [" | ".join(e.choices) for e in examples]
+
+    def show(self, number: int, answer: Any) -> str:
+        return self.split.evaluation[number].choices[int(answer)]
+
+    def digest(self, examples: Sequence[ChoiceExample]) -> str:
+        digest = hashlib.sha256()
+        for example in examples:
+            digest.update(json.dumps([*_content(example), example.label]).encode("ascii") + b"\n")
+        return digest.hexdigest()
+
+    def _predictions(self, scores: np.ndarray) -> Predictions:
+        return predictions_from(scores, "single", dict(enumerate(self.label_names)))
+
+
+def _content(example: ChoiceExample) -> tuple[Any, ...]:
+    return example.text, example.stem, example.choices
+
+
+def _hold_out(examples: list[ChoiceExample], seed: int) -> tuple[list[ChoiceExample], list[ChoiceExample]]:
+    """A fifth, at most 5,000; questions about one text on one side."""
+    groups: dict[str, list[int]] = {}
+    for i, example in enumerate(examples):
+        groups.setdefault(example.text, []).append(i)
+    order = list(groups.values())
+    random.Random(seed).shuffle(order)
+    room = min(int(len(examples) * HOLDOUT), MOST_HELD_OUT)
+    held: set[int] = set()
+    for members in order:
+        if len(held) + len(members) <= room:
+            held.update(members)
+    if not held or len(held) == len(examples):
+        raise DataError(
+            f"{len(examples):,} questions are too few to hold a part out. Give a file with --eval, or more."
+        )
+    return [e for i, e in enumerate(examples) if i not in held], [e for i, e in enumerate(examples) if i in held]
+
+
+def _pairs(examples: Sequence[ChoiceExample]) -> tuple[list[str], list[str | None]]:
+    return [e.text for e in examples for _ in e.choices], [second for e in examples for second in e.second_texts]
+
+
+def _encoded(tokenizer: Any, examples: Sequence[ChoiceExample], limit: int | None, long_input: str) -> EncodedTexts:
+    texts, pairs = _pairs(examples)
+    parts = []
+    with progress_bar("Tokenising", len(texts)) as advance:
+        for i in range(0, len(texts), CHUNK):
+            chunk = texts[i : i + CHUNK]
+            parts.append(
+                encode(
+                    tokenizer,
+                    chunk,
+                    pairs[i : i + CHUNK],
+                    max_length=limit,
+                    long_input=long_input,
+                    truncation="only_first",
+                    first=i,
+                )
+            )
+            advance(len(chunk))
+    return joined(parts)

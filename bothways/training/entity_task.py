@@ -1,0 +1,193 @@
+"""Token classification (named entities): tagged words to what the main job needs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bothways.data.tagged import TaggedText, check_types, load_tagged
+from bothways.errors import DataError, UsageError
+from bothways.evaluation.baseline import Predictions
+from bothways.evaluation.gazetteer import train_gazetteer
+from bothways.metrics.entities import entity_spans
+from bothways.progress import progress_bar
+from bothways.tasks.token_classification import EncodedTokens, decode_words, encode_words, token_labels
+from bothways.training.loop import Features
+from bothways.training.task import (
+    CHUNK,
+    HOLDOUT,
+    MOST_HELD_OUT,
+    Defaults,
+    JudgedBaseline,
+    Split,
+    TrainingSet,
+    TrainingTask,
+)
+
+FEW_SENTENCES = 1_000
+
+
+class EntityTask(TrainingTask):
+    """A tag for each word: entities and their types."""
+
+    name = "token-classification"
+    model_task = "token-classification"
+    items = "sentences"
+    kind = "entities"
+
+    def __init__(
+        self,
+        files: list[Path],
+        evaluation: Path | None,
+        *,
+        seed: int,
+        kind: str | None = None,
+        text_column: str | None = None,
+        label_column: str | None = None,
+        **reading: Any,
+    ) -> None:
+        refuse_text_options(self.name, kind=kind, text_column=text_column, label_column=label_column)
+        read = load_tagged(files, **reading)
+        problems = asdict(read.problems) | {"misaligned": len(read.problems.misaligned)}
+        self.told = tuple(filter(None, [read.problems.sentence()]))
+        if evaluation is not None:
+            other = load_tagged(evaluation, purpose="evaluate", **reading)
+            check_types(other, read.types)
+            train, held = read.examples, other.examples
+        else:
+            train, held = _hold_out(read.examples, seed)
+        self.label_names = read.label_names
+        known = {_content(example) for example in train}
+        self.split = Split(
+            train=train,
+            evaluation=held,
+            held_out=evaluation is None,
+            leaks=sum(_content(example) in known for example in held),
+            problems=problems,
+        )
+
+    def defaults(self) -> Defaults:
+        few = len(self.split.train) < FEW_SENTENCES
+        return Defaults(epochs=8 if few else 4, learning_rate=1e-4)
+
+    def baseline(self, seed: int) -> JudgedBaseline:
+        start = time.perf_counter()
+        gazetteer = train_gazetteer(self.split.train)
+        trained = time.perf_counter()
+        answers = [tuple(gazetteer.predict(example.surfaces)) for example in self.split.evaluation]
+        return JudgedBaseline(
+            name="list of training entities",
+            predictions=Predictions(labels=tuple(answers)),
+            majority=(),
+            train_seconds=trained - start,
+            predict_seconds=time.perf_counter() - trained,
+            megabytes=gazetteer.megabytes,
+        )
+
+    def training_set(self, tokenizer: Any, limit: int, config: Any) -> TrainingSet:
+        ids: list[np.ndarray] = []
+        labels: list[np.ndarray] = []
+        lengths: list[int] = []
+        for examples, tokens in _encoded(tokenizer, self.split.train, limit):
+            own = [[config.label2id[tag] for tag in example.tags] for example in examples]
+            rows = zip(tokens.encoded.input_ids, token_labels(tokens, own), strict=True)
+            for row, row_labels in rows:
+                ids.append(np.array(row, dtype=np.int32))
+                labels.append(np.array(row_labels, dtype=np.int64))
+            lengths += tokens.encoded.n_tokens
+        return TrainingSet(features=Features(ids, None, labels), n_tokens=tuple(lengths), notes=self.told)
+
+    def encode_evaluation(self, tokenizer: Any, most: int | None) -> list[EncodedTokens]:
+        return [tokens for _, tokens in _encoded(tokenizer, self.split.evaluation, most)]
+
+    def answer(self, runner: Any, encoded: list[EncodedTokens]) -> Predictions:
+        tags: list[tuple[str, ...]] = []
+        with progress_bar("Scoring", len(self.split.evaluation)) as advance:
+            for tokens in encoded:
+                logits = runner.token_logits(tokens.encoded.input_ids, tokens.encoded.token_type_ids)
+                tags += map(tuple, decode_words(logits, tokens, runner.model.config.id2label))
+                advance(len(tokens))
+        return Predictions(labels=tuple(tags))
+
+    def windowed(self, encoded: list[EncodedTokens]) -> int:
+        return sum(n > 1 for tokens in encoded for n in tokens.encoded.n_windows)
+
+    def gold(self) -> list[Any]:
+        return [example.tags for example in self.split.evaluation]
+
+    def train_labels(self) -> list[Any]:
+        return [example.tags for example in self.split.train]
+
+    def shown_texts(self) -> tuple[list[str], list[str | None] | None]:
+        return [example.text for example in self.split.evaluation], None
+
+    def show(self, number: int, answer: Any) -> str:
+        words = self.split.evaluation[number].surfaces
+        found = [f"{kind}: {' '.join(words[start:end])}" for kind, start, end in entity_spans(answer)]
+        return "; ".join(found) or "(none)"
+
+    def digest(self, examples: Sequence[TaggedText]) -> str:
+        digest = hashlib.sha256()
+        for example in examples:
+            digest.update(json.dumps([example.text, example.words, example.tags]).encode("ascii") + b"\n")
+        return digest.hexdigest()
+
+
+def refuse_text_options(task: str, **options: Any) -> None:
+    """Refuse options that only texts with labels have."""
+    given = [f"--{name.replace('_', '-')}" for name, value in options.items() if value is not None]
+    if given:
+        raise UsageError(f"{given[0]} is for text classification; the data of {task} has fixed names. Drop it.")
+
+
+def _content(example: TaggedText) -> tuple[str, ...]:
+    return tuple(example.surfaces)
+
+
+def _hold_out(examples: list[TaggedText], seed: int) -> tuple[list[TaggedText], list[TaggedText]]:
+    """A fifth, at most 5,000; equal sentences on one side, and every type of entity stays in the training part."""
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for i, example in enumerate(examples):
+        groups.setdefault(_content(example), []).append(i)
+    order = list(groups.values())
+    random.Random(seed).shuffle(order)
+    room = min(int(len(examples) * HOLDOUT), MOST_HELD_OUT)
+    left = _type_counts(examples)
+    held: set[int] = set()
+    for members in order:
+        own = _type_counts([examples[i] for i in members])
+        if len(held) + len(members) <= room and all(left[kind] > count for kind, count in own.items()):
+            held.update(members)
+            left = {kind: count - own.get(kind, 0) for kind, count in left.items()}
+    if not held:
+        raise DataError(
+            f"{len(examples):,} sentences are too few to hold a part out. Give a file with --eval, or more sentences."
+        )
+    return [e for i, e in enumerate(examples) if i not in held], [e for i, e in enumerate(examples) if i in held]
+
+
+def _type_counts(examples: Sequence[TaggedText]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for example in examples:
+        for kind, _, _ in entity_spans(example.tags):
+            counts[kind] = counts.get(kind, 0) + 1
+    return counts
+
+
+def _encoded(
+    tokenizer: Any, examples: Sequence[TaggedText], most: int | None
+) -> Iterator[tuple[Sequence[TaggedText], EncodedTokens]]:
+    with progress_bar("Tokenising", len(examples)) as advance:
+        for i in range(0, len(examples), CHUNK):
+            chunk = examples[i : i + CHUNK]
+            texts, words = [example.text for example in chunk], [example.words for example in chunk]
+            yield chunk, encode_words(tokenizer, texts, words, max_length=most, first=i)
+            advance(len(chunk))

@@ -1,0 +1,46 @@
+"""Next sentence: pairs of texts, and whether the second follows the first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bothways.errors import DataError
+from bothways.tasks.next_sentence import LABELS
+from bothways.training.text_task import TextTask
+
+
+class NextSentenceTask(TextTask):
+    """BERT's head for next sentences. Labels in the data are IsNext and NotNext, or 0 (it follows) and 1."""
+
+    name = "next-sentence-prediction"
+    model_task = "next-sentence-prediction"
+    items = "pairs"
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if self.split.columns["text_pair"] is None:
+            raise DataError(
+                f"next sentences need two texts a row, but the only text column is {self.split.columns['text']!r}. "
+                "Name both: --text-column first,second."
+            )
+        if self.kind != "single" or _ids(self.label_names) is None:
+            shown = ", ".join(map(repr, self.label_names[:10]))
+            raise DataError(f"the labels are {shown}; expected {LABELS[0]} and {LABELS[1]}, or 0 (it follows) and 1.")
+        self.label_names = tuple(sorted(self.label_names, key=_id))
+
+    def configuration(self) -> dict[str, Any]:
+        return {"id2label": dict(enumerate(self.label_names))}
+
+
+def _ids(names: Sequence[str]) -> list[int] | None:
+    """The output of each label; None unless they are two of one kind."""
+    try:
+        ids = [_id(name) for name in names]
+    except ValueError:
+        return None
+    return ids if sorted(ids) == [0, 1] else None
+
+
+def _id(name: str) -> int:
+    return LABELS.index(name) if name in LABELS else ("0", "1").index(name)
