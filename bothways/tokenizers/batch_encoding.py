@@ -16,15 +16,15 @@ CamemBERT)
 any, ``is_split_into_words``    the caller's words            the caller's
 ==============================  ============================  ====================================================
 
-So punctuation is a word of its own in WordPiece and byte-level BPE, and part of its neighbour in Unigram. What counts as
-white space in Unigram is said by the rules of the model, which in published ones turn all of it into spaces. Special
-tokens that the tokeniser adds have no word (None); ``[MASK]`` and the like inside the text are words. The two texts of a
-pair count from 0 each. A ``tokenizer.json`` without a pre-tokeniser makes one word of the whole text.
+So punctuation is a word of its own in WordPiece and byte-level BPE, and part of its neighbour in Unigram. What counts
+as white space in Unigram is said by the rules of the model, which in published ones turn all of it into spaces. Special
+tokens that the tokeniser adds have no word (None); ``[MASK]`` and the like inside the text are words. The two texts of
+a pair count from 0 each. A ``tokenizer.json`` without a pre-tokeniser makes one word of the whole text.
 
-**Offsets** are characters of the text as it came in (of the word, with ``is_split_into_words``), the same as the reference
-library's. They are not yet fit for answers: a Unigram token includes the space that opens its word (``▁late`` above is
-(4, 9)), a lone ``▁`` at the beginning of a text covers the first letter, which the next token covers too, and a
-byte-level token of white space is empty if offsets are trimmed. Who cuts text out by offsets strips white space first.
+**Offsets** are characters of the text as it came in (of the word, with ``is_split_into_words``), the same as the
+reference library's. They are not yet fit for answers: a Unigram token includes the space that opens its word (``▁late``
+above is (4, 9)), a lone ``▁`` at the beginning of a text covers the first letter, which the next token covers too, and
+a byte-level token of spaces alone is empty. Who cuts text out by offsets strips white space first.
 """
 
 from __future__ import annotations

@@ -38,9 +38,12 @@ class PlainTokenizer(PreTrainedTokenizerBase):
         return {kind: present[kind] for kind in wanted} if all(kind in present for kind in wanted) else present
 
     def _decode(self, ids: list[int], skip_special_tokens: bool) -> str:
-        """Added words stand alone between spaces; the tokens between them are joined by the family's rule."""
+        """Added words, and additional special tokens behind the vocabulary, stand alone between spaces; the tokens
+        between them are joined by the family's rule."""
         tokens = [t or str(self.unk_token) for t in self.convert_ids_to_tokens(ids, skip_special_tokens)]
-        alone = set(self.added_tokens_encoder) - set(self.all_special_tokens)
+        added = self.added_tokens_encoder
+        alone = set(added) - set(self.all_special_tokens)
+        alone |= {token for token in self.additional_special_tokens if added.get(token, -1) >= self.vocab_size}
         parts: list[list[str]] = [[]]
         for token in tokens:
             if token in alone:

@@ -64,8 +64,8 @@ class UnigramBase(PreTrainedTokenizerBase):
         self, save_directory: str | os.PathLike[str], filename_prefix: str | None = None
     ) -> tuple[str, ...]:
         """Copy the SentencePiece model, if the tokeniser came with one and it still is where it was."""
-        source = Path(self.vocab_file) if self.vocab_file else None
-        if source is None or not source.is_file() or source.stat().st_size > MAX_BYTES:
+        source = self._source()
+        if source is None:
             return ()
         name = self.vocab_files_names["vocab_file"]
         path = Path(save_directory) / f"{filename_prefix + '-' if filename_prefix else ''}{name}"
@@ -74,6 +74,14 @@ class UnigramBase(PreTrainedTokenizerBase):
             with replacing(path) as temporary:
                 temporary.write_bytes(content)
         return (str(path),)
+
+    def _source(self) -> Path | None:
+        source = Path(self.vocab_file) if self.vocab_file else None
+        return source if source is not None and source.is_file() and source.stat().st_size <= MAX_BYTES else None
+
+    def _saved_class_name(self) -> str:
+        """Without the ``.model`` only the fast class can be loaded elsewhere."""
+        return type(self).__name__ if self._source() is None else super()._saved_class_name()
 
     def _vocabulary(self, model: SentencePieceModel) -> tuple[list[tuple[str, float]], int]:
         """Tokens with scores by id, and the id of the unknown one."""
