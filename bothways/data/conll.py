@@ -31,7 +31,7 @@ def sentences(lines: Iterator[str], name: str) -> Iterator[tuple[list[str], list
         if len(columns) < 2 or not word or not tag:
             raise DataError(
                 f"{name}, line {number}: {line.strip()!r:.60} has no word and tag; expected columns, the word first "
-                "and the tag last, like 'Paris B-LOC', and a blank line after each sentence. Records are known by their "
+                "and the tag last, like 'Paris B-LOC', and a blank line after each sentence. Records are known by the "
                 "extension: .jsonl, .json, .parquet."
             )
         first = first if words else number

@@ -245,7 +245,10 @@ def _records(rows: Iterable[Row], file: str, number: Iterator[int], counts: _Cou
             text = example_text(row, "text", file)
             entities = values[next(key for key in ENTITY_KEYS if key in values)]
         else:
-            yield _word_list(values, n, where)
+            example = _word_list(values, n, where)
+            if example.words:
+                yield example
+            counts.blank += not example.words
             continue
         if entities is None:
             counts.bare += 1
@@ -266,17 +269,21 @@ def _word_list(values: Mapping[str, Any], number: int, where: str) -> TaggedText
             f"{where}: the keys are {', '.join(map(str, values)) or 'none'}; expected 'text' with 'entities', or "
             "'tokens' with 'ner_tags', or an export of Label Studio ('data' with 'annotations')."
         )
-    words, tags = list(values[word_key]), list(values[tag_key])
+    words, tags = (_strings(values[key], key, where) for key in (word_key, tag_key))
     if len(words) != len(tags):
         raise DataError(f"{where}: {len(words)} {word_key} and {len(tags)} {tag_key}; expected one tag for each word.")
-    for key, items in ((word_key, words), (tag_key, tags)):
-        wrong = next((item for item in items if not isinstance(item, str)), None)
-        if wrong is not None:
-            numbers = " Write the names of the tags in place of their numbers." if isinstance(wrong, int) else ""
-            raise DataError(
-                f"{where}: {key!r} holds {wrong!r:.40} ({type(wrong).__name__}); expected strings.{numbers}"
-            )
     return from_words(words, tags, number)
+
+
+def _strings(values: Any, key: str, where: str) -> list[str]:
+    if not isinstance(values, (list, tuple)):
+        raise DataError(f"{where}: {key!r} is {values!r:.60}; expected a list of strings.")
+    for value in values:
+        if not isinstance(value, str):
+            advice = " Write the names of the tags in place of their numbers." if isinstance(value, int) else ""
+            raise DataError(f"{where}: {key!r} holds {value!r:.40}; expected strings.{advice}")
+    # half a surrogate pair, which JSON can write and no tokeniser can read, becomes U+FFFD
+    return [v if v.isascii() else v.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for v in values]
 
 
 def _label_studio(values: Mapping[str, Any], where: str, counts: _Counts) -> tuple[str, list[Any]] | None:

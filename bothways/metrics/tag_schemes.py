@@ -61,7 +61,7 @@ def recognise_scheme(sequences: Iterable[Sequence[str]], where: str = "the tags"
             needless_begins += now[0] == "B" and not follows
             before = now
     used = {split_tag(tag)[0] for tag in counts if tag != OUTSIDE}
-    bare = [tag for tag in counts if tag in PREFIXES or not tag.strip() or tag.endswith("-")]
+    bare = [tag for tag in counts if tag in ("B", "I") or not tag.strip() or tag.endswith("-")]
     if bare or ("" in used and len(used) > 1) or (used & {"E", "S"} and used & {"L", "U"}):
         odd = bare or [tag for tag in counts if tag != OUTSIDE and (split_tag(tag)[0] or "L") in ("L", "U")]
         shown = ", ".join(f"{tag!r} ({counts[tag]:,})" for tag in sorted(odd)[:10])
