@@ -51,7 +51,7 @@ class RobertaConfig(PretrainedConfig):
         super().validate()
         bert.check_encoder(self)
         most = min(self.vocab_size - 1, self.max_position_embeddings - 2)
-        if not isinstance(self.pad_token_id, int) or not 0 <= self.pad_token_id <= most:
+        if type(self.pad_token_id) is not int or not 0 <= self.pad_token_id <= most:
             raise ConfigError(
                 f"pad_token_id is {self.pad_token_id!r}, expected a whole number from 0 to {most}: positions begin "
                 f"behind it, and there are {self.max_position_embeddings}."

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any, ClassVar
 
 from bothways.checkpoints.config import PretrainedConfig, read_config, unknown_model_type
 from bothways.errors import InputError
-from bothways.families import FAMILIES, family_of
+from bothways.families import FAMILIES, Family, family_of
 from bothways.models import albert, bert, camembert, distilbert, electra, modernbert, roberta, xlm_roberta
 from bothways.models.base import PreTrainedModel
 from bothways.models.task_models import EncoderModel, TaskModel
@@ -46,9 +47,8 @@ class AutoConfig:
         routes = {k: kwargs.pop(k) for k in ("revision", "token", "local_files_only", "cache_dir") if k in kwargs}
         directory = resolve_model(pretrained_model_name_or_path, **routes)
         values = read_config(directory)
-        if "model_type" not in values:
-            raise unknown_model_type(None, sorted(FAMILIES))
-        config = family_of(values["model_type"]).config_class.from_dict(values, **kwargs)
+        family = _family_said(values, Path(pretrained_model_name_or_path).name)
+        config = family.config_class.from_dict(values, **kwargs)
         config.name_or_path = str(pretrained_model_name_or_path)
         return config
 
@@ -56,6 +56,23 @@ class AutoConfig:
     def for_model(model_type: str, *args: Any, **kwargs: Any) -> PretrainedConfig:
         """A configuration of that family. Example: ``AutoConfig.for_model("bert", num_hidden_layers=2)``."""
         return family_of(model_type).config_class(*args, **kwargs)
+
+
+def _family_said(values: dict[str, Any], name: str) -> Family:
+    """The family of a configuration file. Old ones have no ``model_type``; then the class tells, or the name.
+
+    Example: a directory ``spanbert-base-cased`` without ``model_type`` and ``architectures`` is read as ``bert``.
+    """
+    if "model_type" in values:
+        return family_of(values["model_type"])
+    classes = values.get("architectures")
+    for cls in MODEL_CLASSES.values():
+        if isinstance(classes, list) and cls.__name__ in classes:
+            return cls.family
+    named = [model_type for model_type in FAMILIES if model_type in name.lower()]
+    if not named:
+        raise unknown_model_type(None, sorted(FAMILIES))
+    return FAMILIES[max(named, key=len)]
 
 
 class _AutoClass:
