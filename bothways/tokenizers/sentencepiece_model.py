@@ -29,6 +29,7 @@ _VARINT, _EIGHT, _BYTES, _FOUR = 0, 1, 2, 5
 _ALGORITHMS = {2: "BPE", 3: "WORD", 4: "CHAR"}
 _PIECES, _TRAINER, _NORMALIZER = 1, 2, 3  # fields of ModelProto
 _TEXT, _SCORE, _KIND = 1, 2, 3  # fields of SentencePiece
+_PIECE_FIELDS = {_TEXT: _BYTES, _SCORE: _FOUR, _KIND: _VARINT}
 _MODEL_TYPE, _UNK_ID = 3, 40  # fields of TrainerSpec
 _CHARSMAP = 2  # field of NormalizerSpec
 
@@ -98,7 +99,7 @@ class _Damage(Exception):
 
 def _piece(data: bytes, number: int) -> Piece:
     values: dict[int, Any] = {_TEXT: b"", _SCORE: 0.0, _KIND: NORMAL}
-    values.update(_fields(data, {_TEXT: _BYTES, _SCORE: _FOUR, _KIND: _VARINT}))
+    values.update(_fields(data, _PIECE_FIELDS))
     try:
         text = values[_TEXT].decode("utf-8")
     except UnicodeDecodeError:
@@ -144,6 +145,8 @@ def _fields(data: bytes, wanted: dict[int, int]) -> Iterator[tuple[int, Any]]:
 
 def _varint(data: bytes, place: int) -> tuple[int, int]:
     """A number of seven bits a byte, lowest first, and the place behind it."""
+    if place < len(data) and data[place] < 0x80:  # nearly all are one byte
+        return data[place], place + 1
     number = 0
     for shift in range(0, 70, 7):
         if place >= len(data):
