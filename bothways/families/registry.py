@@ -12,7 +12,6 @@ from bothways.batching import SeqLens
 from bothways.checkpoints.config import PretrainedConfig, unknown_model_type
 from bothways.checkpoints.key_map import KeyMap
 
-
 Reads = Literal["pooled", "first", "mean", "tokens"]
 
 

@@ -30,6 +30,8 @@ class CompactVocabulary:
         used = np.zeros(self.full.num_embeddings, dtype=bool)
         for ids in input_ids:
             used[np.asarray(ids)] = True
+        # the pad token and those before it keep their ids: RoBERTa's positions follow from which token is padding
+        used[: model.config.first_position] = True
         self.rows = torch.from_numpy(used.nonzero()[0])  # (U,)
         self.place = torch.zeros(self.full.num_embeddings, dtype=torch.int64)  # (V,) row to compact row
         self.place[self.rows] = torch.arange(len(self.rows))

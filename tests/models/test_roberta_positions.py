@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,7 @@ from bothways.errors import ConfigError, InputError
 from bothways.families.roberta import positions
 from bothways.models.runner import PackedRunner
 from bothways.tasks.encoded import position_limit
+from bothways.training.compact_vocabulary import CompactVocabulary
 from tests.models.reference import TINY, tiny_inputs, tiny_pair
 
 FAMILIES = ["roberta", "xlm-roberta", "camembert"]
@@ -150,6 +153,21 @@ def test_arguments_of_multiple_choice_stand_in_the_order_of_the_reference():
     torch.testing.assert_close(ours(*arguments).loss, theirs(*arguments).loss, atol=1e-5, rtol=0)
     with pytest.raises(TypeError, match="takes 10 arguments, 11 were given"):
         ours(*arguments, *[None] * 7)
+
+
+@pytest.mark.parametrize("model_type", ["bert", *FAMILIES])
+@torch.no_grad()
+def test_a_compact_vocabulary_moves_no_position(model_type):
+    _, ours = tiny_pair(model_type, "sequence-classification")
+    rows = [[2, 40, 9, 96], [2, 7], [60, 2, 9]]  # without the pad token
+    batch = collate(rows)
+    expected = ours(batch).logits
+    vocabulary = CompactVocabulary(ours, rows)
+    vocabulary.enter()
+    compact = replace(batch, input_ids=vocabulary.translate(batch.input_ids))
+    torch.testing.assert_close(ours(compact).logits, expected, atol=1e-6, rtol=0)
+    vocabulary.leave()
+    torch.testing.assert_close(ours(batch).logits, expected, atol=0, rtol=0)
 
 
 def test_one_segment_only():
