@@ -169,16 +169,24 @@ def _units(located: LocatedText, scores: np.ndarray, strategy: AggregationStrate
     offsets = located.offsets
     if strategy is AggregationStrategy.SIMPLE:
         shown = np.flatnonzero(~located.special & (offsets[:, 0] < offsets[:, 1]))
-        tokens = [(i, i + 1) for i in shown.tolist()]
-        return _Units(scores[shown], tokens, [(s, e) for s, e in offsets[shown].tolist()])
-    words, own = word_scores(scores, located, cast(Strategy, strategy.value))
+        # several tokens may show one character: the bytes of an emoji, or the mark before the first word
+        reached = np.maximum.accumulate(offsets[shown, 1])
+        own = np.flatnonzero(offsets[shown, 0] >= np.append(0, reached[:-1])[: len(shown)])
+        firsts = shown[own].tolist()
+        lasts = np.append(own[1:], len(shown))[: len(own)] - 1
+        ends = (shown[lasts] + 1).tolist()
+        spans = list(zip(offsets[firsts, 0].tolist(), reached[lasts].tolist(), strict=True))
+        return _Units(scores[firsts], list(zip(firsts, ends, strict=True)), spans)
+    words, rows = word_scores(scores, located, cast(Strategy, strategy.value))
     _, firsts, ends = (part.tolist() for part in located.word_tokens)
     spans = []
+    before = 0
     for word, first, end in zip(words.tolist(), firsts, ends, strict=True):
         low, high = located.spans[word]
         # a token may reach beyond its word, where the tokeniser divides less
-        spans.append((min(low, int(offsets[first, 0])), max(high, int(offsets[first:end, 1].max()))))
-    return _Units(own, list(zip(firsts, ends, strict=True)), spans)
+        low, before = max(low, before), max(high, int(offsets[first:end, 1].max()))
+        spans.append((low, before))
+    return _Units(rows, list(zip(firsts, ends, strict=True)), spans)
 
 
 def _continues(labels: Labels, before: int, now: int) -> bool:
