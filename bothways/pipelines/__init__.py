@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from bothways.errors import PipelineException as PipelineException
     from bothways.pipelines.base import Pipeline as Pipeline
     from bothways.pipelines.build import pipeline as pipeline
     from bothways.pipelines.feature_extraction import FeatureExtractionPipeline as FeatureExtractionPipeline
@@ -27,6 +28,7 @@ _MODULE_OF = {
     "FillMaskPipeline": "fill_mask",
     "NerPipeline": "token_classification",
     "Pipeline": "base",
+    "PipelineException": "fill_mask",
     "MultipleChoicePipeline": "multiple_choice",
     "NextSentencePipeline": "next_sentence",
     "QuestionAnsweringPipeline": "question_answering",

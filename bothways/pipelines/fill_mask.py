@@ -3,34 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
-
-import numpy as np
 
 from bothways.errors import InputError, PipelineException
 from bothways.pipelines.base import Pipeline, checked_text
 from bothways.pipelines.options import TextOptions, refuse_unknown, take_tokenizer_options
-from bothways.tasks.fill_mask import candidates, find_masks, results, target_ids
+from bothways.tasks.encoded import EncodedTexts, position_limit
+from bothways.tasks.fill_mask import (
+    Found,
+    Masks,
+    Targets,
+    candidates,
+    find_first_pieces,
+    find_masks,
+    find_targets,
+    gap_rows,
+    results,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FillMaskOptions(TextOptions):
     """Attributes:
     top_k: how many words for each gap.
-    targets: ids of the only tokens to choose from, int64; None for the whole vocabulary.
+    targets: the only words to choose from; None for the whole vocabulary.
     """
 
     top_k: int = 5
-    targets: np.ndarray | None = None
+    targets: Targets | None = None
+
+    def with_room(self, tokenizer: Any, config: Any) -> FillMaskOptions:
+        """Shorter rows, so that the pieces of the longest target fit in the place of a mask."""
+        limit = position_limit(config)
+        more = 0 if self.targets is None else self.targets.lengths[-1] - 1
+        if limit is None or more == 0:
+            return self
+        limits = [limit - more] if self.max_length is None else [limit - more, self.max_length]
+        if self.truncates and self.max_length is None:
+            limits.append(tokenizer.model_max_length)
+        how = self.long_input or ("truncate" if self.truncates else "window")
+        if min(limits) < 1:
+            raise InputError(
+                f"a target has {more + 1} pieces, which leaves no room for a text within {limit} tokens. Drop it."
+            )
+        return replace(self, max_length=min(limits), long_input=how)
 
 
 class FillMaskPipeline(Pipeline):
     """The most probable words for each mask.
 
-    Options: ``top_k`` (5; never more than there are words), ``targets`` (a word or several; a word outside the
-    vocabulary stands for its first piece, with a warning), ``tokenizer_kwargs``, and those of texts. Every mask of a
-    long text is answered from the window that shows most of its surroundings.
+    Options: ``top_k`` (5; never more than there are words), ``targets`` (a word or several), ``tokenizer_kwargs``, and
+    those of texts. Every mask of a long text is answered from the window that shows most of its surroundings.
+
+    A target may have several pieces: it is scored as a whole, by the product of the probabilities of its n pieces at n
+    masks in the place of one, and its ``token`` is a list of ids. With ``compat="v4"`` a target outside the vocabulary
+    stands for its first piece, with a warning, as in the reference.
 
     The nesting of results is the ecosystem's: a list of words for one mask, a list of such lists for several; and a
     list of one text gives the result of that text alone.
@@ -68,15 +96,20 @@ class FillMaskPipeline(Pipeline):
                 raise InputError(f"top_k is {top_k!r}; expected a number from 1 on.")
             changes["top_k"] = top_k
         targets = given.pop("targets", None)
+        compat = given.pop("compat", None)
+        if compat not in (None, "v4"):
+            raise InputError(f"compat is {compat!r}; expected 'v4' or None.")
         if targets is not None:
-            changes["targets"] = target_ids(self.tokenizer, targets)
+            find = find_targets if compat is None else find_first_pieces
+            changes["targets"] = find(self.tokenizer, targets)
         given.pop("return_tensors", None)
-        refuse_unknown(given, ("top_k", "targets", "tokenizer_kwargs"), "the fill-mask pipeline")
+        refuse_unknown(given, ("top_k", "targets", "tokenizer_kwargs", "compat"), "the fill-mask pipeline")
         return changes
 
     def answer(self, inputs: list[Any], options: Any, first: int) -> Iterator[Any]:
         texts = [checked_text(item, first + i) for i, item in enumerate(inputs)]
-        encoded = options.encode(self.tokenizer, self.model.config, texts, None, first)
+        config: Any = self.model.config
+        encoded = options.with_room(self.tokenizer, config).encode(self.tokenizer, config, texts, None, first)
         assert self.tokenizer.mask_token_id is not None
         masks = find_masks(encoded, self.tokenizer.mask_token_id)
         for i, places in enumerate(masks.places):
@@ -86,12 +119,19 @@ class FillMaskPipeline(Pipeline):
                     f"input {first + i} has no mask token ({self.tokenizer.mask_token}){cut}. Put one where the "
                     "missing word stands."
                 )
-        found = self.runner.masked_logits(
-            encoded.input_ids,
-            masks.asked,
-            encoded.token_type_ids,
-            then=lambda logits: candidates(logits, options.top_k, options.targets),
-        )
+        found = self._found(encoded, masks, options)
         for i, first_window in enumerate(encoded.first_windows.tolist()):
-            own = [(found[window][0][slot], found[window][1][slot]) for window, slot in masks.slots[i]]
-            yield results(self.tokenizer, encoded.whole_ids(i, first_window), masks.places[i], own)
+            yield results(self.tokenizer, encoded.whole_ids(i, first_window), masks.places[i], found[i])
+
+    def _found(self, encoded: EncodedTexts, masks: Masks, options: FillMaskOptions) -> list[list[Found]]:
+        """For each text and mask the candidates."""
+        targets, top_k, run = options.targets, options.top_k, self.runner.masked_logits
+        if targets is None:
+            best = run(
+                encoded.input_ids, masks.asked, encoded.token_type_ids, then=lambda logits: candidates(logits, top_k)
+            )
+            return [[best[window][slot] for window, slot in slots] for slots in masks.slots]
+        assert self.tokenizer.mask_token_id is not None
+        rows = gap_rows(encoded, masks, targets.lengths, self.tokenizer.mask_token_id)
+        scored = run(rows.input_ids, rows.asked, rows.token_type_ids, then=targets.log_probabilities)
+        return [[targets.best(at, scored, top_k) for at in own] for own in rows.at]

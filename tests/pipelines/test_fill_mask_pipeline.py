@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 
 import pytest
+import torch
 
 from bothways import pipeline
 from bothways.errors import InputError, PipelineException
@@ -36,18 +38,93 @@ def test_top_k_and_targets_at_construction(models):
         same(theirs(inputs, top_k=7), ours(inputs, top_k=7))
 
 
-def test_targets_outside_the_vocabulary(both, caplog):
+@pytest.mark.parametrize("inputs", [ONE, TWO, [ONE, TWO]], ids=str)
+def test_first_pieces_as_in_the_reference(both, inputs, caplog):
     theirs, ours = both
+    targets = ["cats", "dog", "  ", "cat", "Dog", "unknownword", "dog"]
     with caplog.at_level(logging.WARNING, logger="bothways"):
-        got = ours(ONE, targets=["cats", "dog", "  "])
-    same(theirs(ONE, targets=["cats", "dog", "  "]), got)
-    assert [row["token_str"] for row in got] in (["cat", "dog"], ["dog", "cat"])
+        got = ours(inputs, targets=targets, compat="v4")
+    same(theirs(inputs, targets=targets), got)
     assert "'cats' is not one token of the vocabulary; its first piece 'cat'" in caplog.text
-    assert "left out" in caplog.text
-    same(theirs(ONE, targets="dog"), ours(ONE, targets="dog"))
+    assert "'  ' has no token in the vocabulary and is left out" in caplog.text
     for nothing in ([], [""]):
         with pytest.raises(ValueError, match="at least one target"):
-            ours(ONE, targets=nothing)
+            ours(ONE, targets=nothing, compat="v4")
+
+
+def whole_word_scores(models, text: str, place: int, words: dict[str, list[str]]) -> dict[str, float]:
+    """By definition, with the reference model: masks for all pieces in the place of one, product of probabilities."""
+    import transformers
+
+    path = models.directory(HEAD)
+    tokenizer = transformers.BertTokenizerFast.from_pretrained(path)
+    model = transformers.BertForMaskedLM.from_pretrained(path).eval()
+    parts = text.split("[MASK]")
+    scores = {}
+    for word, pieces in words.items():
+        before, after = "[MASK]".join(parts[: place + 1]), "[MASK]".join(parts[place + 1 :])
+        encoded = tokenizer(before + "[MASK] " * len(pieces) + after, return_tensors="pt")
+        masks = (encoded["input_ids"][0] == tokenizer.mask_token_id).nonzero().flatten()[place : place + len(pieces)]
+        with torch.no_grad():
+            probabilities = model(**encoded).logits[0, masks].softmax(-1)
+        ids = tokenizer.convert_tokens_to_ids(pieces)
+        scores[word] = math.prod(probabilities[range(len(ids)), ids].tolist())
+    return scores
+
+
+WHOLE = {"cats": ["cat", "##s"], "dog": ["dog"], "trees": ["tree", "##s"], "sateding": ["sat", "##ed", "##ing"]}
+
+
+@pytest.mark.parametrize("text", [ONE, TWO], ids=str)
+def test_words_of_several_pieces_are_scored_as_a_whole(models, both, text):
+    _, ours = both
+    answers = ours(text, targets=["dog", "Cats", *WHOLE, "trees"], top_k=10)
+    for place, rows in enumerate([answers] if text is ONE else answers):
+        expected = whole_word_scores(models, text, place, WHOLE)
+        assert {row["token_str"]: row["score"] for row in rows} == pytest.approx(expected, abs=1e-6, rel=1e-4)
+        assert [row["score"] for row in rows] == sorted((row["score"] for row in rows), reverse=True)
+        for row in rows:
+            ids = ours.tokenizer.convert_tokens_to_ids(WHOLE[row["token_str"]])
+            assert row["token"] == (ids if len(ids) > 1 else ids[0])
+            filled = text.split("[MASK]")
+            filled = "[MASK]".join(filled[: place + 1]) + row["token_str"] + "[MASK]".join(filled[place + 1 :])
+            assert row["sequence"].replace("[CLS] ", "").replace(" [SEP]", "") == filled
+    same(ours(ONE, targets=list(WHOLE))[:2], ours(ONE, targets=list(WHOLE), top_k=2))
+
+
+def test_targets_of_one_piece_need_no_further_rows(both):
+    theirs, ours = both
+    before = ours.runner.computed_sequences
+    same(theirs(TWO, targets="dog"), ours(TWO, targets="dog"))
+    same(theirs(TWO, targets=["DOG"]), ours(TWO, targets=["DOG"]))
+    assert ours.runner.computed_sequences - before == 2
+    ours([TWO, TWO], targets=["dog", "cats", "trees", "bad"])
+    assert ours.runner.computed_sequences - before == 2 + 3  # one for single pieces, one for two pieces at each mask
+
+
+def test_whole_words_in_a_text_as_long_as_the_model_reads(both):
+    _, ours = both
+    for words in range(33, 60):
+        text = "the [MASK] " + "saw " * words + "[MASK] ran"
+        answers = ours(text, targets=["sateding", "dog"])
+        assert [sorted(row["token_str"] for row in rows) for rows in answers] == [["dog", "sateding"]] * 2
+        assert all(len(row["sequence"].split()) == words + 6 for rows in answers for row in rows)
+    cut = ours(text, targets=["sateding"], tokenizer_kwargs={"truncation": True, "max_length": 40})
+    assert len(cut[0]["sequence"].split()) == 38 - 2  # the first mask alone is left, two more tokens stand for it
+
+
+def test_targets_without_a_token(both):
+    _, ours = both
+    with pytest.raises(InputError, match=r"2 of 4 targets have no token in the vocabulary: 'zzz', '  '\. Leave"):
+        ours(ONE, targets=["cat", "zzz", "cats", "  "])
+    with pytest.raises(InputError, match="at least one target is needed"):
+        ours(ONE, targets=[])
+    with pytest.raises(InputError, match=r"targets must be words, got 3 \(int\)"):
+        ours(ONE, targets=["cat", 3])
+    with pytest.raises(InputError, match="compat is 'v3'"):
+        ours(ONE, targets=["cat"], compat="v3")
+    with pytest.raises(InputError, match="a target has 44 pieces, which leaves no room for a text within 40 tokens"):
+        ours(ONE, targets=["cat" + "s" * 43])
 
 
 def test_more_than_the_vocabulary(both):

@@ -6,9 +6,15 @@ import logging
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+from tokenizers.processors import TemplateProcessing
 
-from bothways import pipeline
-from bothways.errors import InputError
+from bothways import PreTrainedTokenizerFast, pipeline
+from bothways.errors import InputError, TokenizerError
 from bothways.tasks.crossed import crossed_logits, encode_crossed, pair_frame
 from bothways.tasks.zero_shot import TEMPLATE, hypotheses
 from tests.pipelines.conftest import CLASSIFIER, TEXTS, same
@@ -137,6 +143,59 @@ def test_joined_rows_are_the_rows_of_pairs(both, special):
     expected = ours.tokenizer.encode_texts(pairs, add_special_tokens=special)
     assert got == [(e.ids, e.type_ids) for e in expected]
     assert pair_frame(ours.tokenizer, [""], [""], special) == crossed[0].frame
+
+
+@pytest.mark.parametrize("families_types", [True, False])
+def test_joined_rows_of_another_template(families_types):
+    """Two separators between the texts, as RoBERTa has them; and token types that no family uses."""
+    vocabulary = {word: i for i, word in enumerate(["<s>", "</s>", "[UNK]", "a", "cat", "dog"])}
+    engine = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
+    engine.pre_tokenizer = Whitespace()
+    engine.post_processor = TemplateProcessing(
+        single="<s> $A </s>", pair="<s>:0 $A:0 </s>:1 </s>:0 $B:1 </s>:1", special_tokens=[("<s>", 0), ("</s>", 1)]
+    )
+    names = ["input_ids", *["token_type_ids"] * families_types]
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=engine, model_input_names=names)
+    texts, seconds = ["a cat", "", "dog"], ["a dog", "cat"]
+    got = [row for text in encode_crossed(tokenizer, texts, [seconds] * 3, max_length=None) for row in text.rows()]
+    expected = tokenizer.encode_texts([(text, second) for text in texts for second in seconds])
+    assert got == [(e.ids, e.type_ids if families_types else None) for e in expected]
+    assert got[0] == ([0, 3, 4, 1, 1, 3, 5, 1], [0, 0, 0, 1, 0, 1, 1, 1] if families_types else None)
+
+
+def test_a_template_that_mixes_the_texts():
+    engine = Tokenizer(WordLevel({"a": 0, "b": 1}, unk_token="a"))
+    engine.post_processor = TemplateProcessing(single="$A", pair="$B $A", special_tokens=[])
+    with pytest.raises(TokenizerError, match="expected the tokens of the first followed by those of the second"):
+        encode_crossed(PreTrainedTokenizerFast(tokenizer_object=engine), ["a"], [["b"]], max_length=None)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    text=st.lists(st.sampled_from(["cat", "dog", "big", "[SEP]", "é", "trees"]), max_size=60).map(" ".join),
+    seconds=st.lists(st.text("cat dog.", max_size=12), min_size=1, max_size=3),
+    limit=st.integers(20, 45),
+    overlap=st.integers(0, 30),
+)
+def test_no_token_of_a_text_is_lost(both, text, seconds, limit, overlap):
+    """Every token is in a window, each second text is whole in each, no row is too long."""
+    tokenizer = both[1].tokenizer
+    (crossed,) = encode_crossed(tokenizer, [text], [seconds], max_length=limit, window_overlap=overlap)
+    rows = [ids for ids, _ in crossed.rows()]
+    assert len(rows) == crossed.n_rows == crossed.n_windows * len(seconds)
+    assert max(map(len, rows)) <= limit
+    whole = tokenizer.encode_texts([text], add_special_tokens=False)[0].ids
+    at = 0  # parts are pieces of the text, in order, without gaps
+    for part in crossed.parts:
+        places = [i for i in range(at + 1) if whole[i : i + len(part)] == part]
+        assert places
+        at = max(at, places[-1] + len(part))
+    assert at == len(whole)
+    ends = [tokenizer.encode_texts([second], add_special_tokens=False)[0].ids for second in seconds]
+    for i, ids in enumerate(rows):
+        end = ends[i % len(seconds)]
+        assert ids[len(ids) - len(end) - 2 : -1] == [tokenizer.sep_token_id, *end]
+    assert crossed.weights.sum() == pytest.approx(1)
 
 
 def test_equal_pairs_are_computed_once(both):

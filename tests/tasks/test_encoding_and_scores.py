@@ -10,7 +10,7 @@ import pytest
 
 from bothways.errors import InputError
 from bothways.tasks.encoded import encode, position_limit
-from bothways.tasks.fill_mask import candidates, find_masks
+from bothways.tasks.fill_mask import Targets, candidates, find_masks
 from bothways.tasks.text_classification import decode, named_scores, sigmoid, softmax, top_labels
 from bothways.tokenizers import BertTokenizerFast
 
@@ -90,12 +90,13 @@ def test_decode_and_results(tokenizer):
 
 def test_candidates():
     logits = np.log(np.array([[0.1, 0.4, 0.2, 0.3]], dtype=np.float32))
-    values, tokens = candidates(logits, 2, None)
-    assert tokens.tolist() == [[1, 3]]
-    np.testing.assert_allclose(values, [[0.4, 0.3]], rtol=1e-6)
-    values, tokens = candidates(logits, 5, np.array([0, 2]))
-    assert tokens.tolist() == [[2, 0]]
-    np.testing.assert_allclose(values, [[0.2, 0.1]], rtol=1e-6)  # not renormalised
+    ((values, tokens),) = candidates(logits, 2)
+    assert tokens == [(1,), (3,)]
+    np.testing.assert_allclose(values, [0.4, 0.3], rtol=1e-6)
+    targets = Targets(((0,), (2,)))
+    values, tokens = targets.best({1: (0, 0)}, [targets.log_probabilities(logits)], 5)
+    assert tokens == [(2,), (0,)]
+    np.testing.assert_allclose(values, [0.2, 0.1], rtol=1e-6)  # not renormalised
 
 
 def test_each_mask_is_asked_once_where_it_has_most_context(tokenizer):
