@@ -106,7 +106,8 @@ def test_plain_classes(transformers, kind):
     for text in (*TEXTS, "a newword<e>b"):
         ids = reference(text)["input_ids"]
         # elsewhere the reference's two classes differ; ours is the fast one
-        if text in TEXT or kind == "byte-level-bpe" or (kind.startswith("wordpiece") and "\ufffe" not in text):
+        usual = text in TEXT and "7,2" not in text  # "7," is a piece that the user defined
+        if usual or kind == "byte-level-bpe" or (kind.startswith("wordpiece") and "\ufffe" not in text):
             assert mine(text)["input_ids"] == ids, text
         for skip, clean in product([True, False], [True, False, None]):
             how = {"skip_special_tokens": skip, "clean_up_tokenization_spaces": clean}
