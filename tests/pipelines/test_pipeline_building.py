@@ -15,6 +15,7 @@ import bothways
 from bothways import pipeline
 from bothways.errors import InputError, ModelNotFoundError, UsageError
 from bothways.pipelines import FeatureExtractionPipeline, FillMaskPipeline, TextClassificationPipeline
+from bothways.pipelines.registry import known_tasks
 from tests.pipelines.conftest import CLASSIFIER, TEXTS, THREE, same
 
 
@@ -78,9 +79,10 @@ def test_unknown_task():
     with pytest.raises(KeyError) as caught:
         pipeline("text-classificatoin", model="x")
     assert str(caught.value) == (
-        "unknown task 'text-classificatoin'. Known tasks: feature-extraction, fill-mask, sentiment-analysis, "
-        "text-classification. Did you mean 'text-classification'?"
+        f"unknown task 'text-classificatoin'. Known tasks: {', '.join(known_tasks())}. "
+        "Did you mean 'text-classification'?"
     )
+    assert {"fill-mask", "multiple-choice", "sentiment-analysis", "zero-shot-classification"} < set(known_tasks())
     assert isinstance(caught.value, UsageError)
     with pytest.raises(UsageError, match="needs a task or a model"):
         pipeline()
@@ -144,8 +146,8 @@ def test_wrong_models(models):
         pipeline("text-classification", model={}, tokenizer=models.directory(CLASSIFIER))
     with pytest.raises(ModelNotFoundError):
         pipeline("text-classification", model="./not-there")
-    with pytest.raises(UsageError, match="which task .*BertForNextSentencePrediction.* cannot be told"):
-        pipeline(model=models.directory("BertForNextSentencePrediction"))
+    with pytest.raises(UsageError, match="which task .*BertForPoetry.* cannot be told"):
+        pipeline(model=models.directory(CLASSIFIER), config=bothways.BertConfig(architectures=["BertForPoetry"]))
     with pytest.raises(TypeError, match="Did you mean 'top_k'"):
         pipeline("text-classification", model=models.directory(CLASSIFIER), topk=2)
     with pytest.raises(InputError, match="needs a tokenizer"):
