@@ -178,15 +178,13 @@ def _units(located: LocatedText, scores: np.ndarray, strategy: AggregationStrate
         spans = list(zip(offsets[firsts, 0].tolist(), reached[lasts].tolist(), strict=True))
         return _Units(scores[firsts], list(zip(firsts, ends, strict=True)), spans)
     words, rows = word_scores(scores, located, cast(Strategy, strategy.value))
-    _, firsts, ends = (part.tolist() for part in located.word_tokens)
-    spans = []
-    before = 0
-    for word, first, end in zip(words.tolist(), firsts, ends, strict=True):
-        low, high = located.spans[word]
-        # a token may reach beyond its word, where the tokeniser divides less
-        low, before = max(low, before), max(high, int(offsets[first:end, 1].max()))
-        spans.append((low, before))
-    return _Units(rows, list(zip(firsts, ends, strict=True)), spans)
+    _, first_tokens, end_tokens = located.word_tokens
+    edges = np.array(located.spans, dtype=np.int64).reshape(-1, 2)[words]
+    # a token may reach beyond its word, where the tokeniser divides less
+    high = np.maximum(edges[:, 1], offsets[end_tokens - 1, 1])
+    low = np.maximum(edges[:, 0], np.append(0, np.maximum.accumulate(high)[:-1])[: len(high)])
+    tokens = list(zip(first_tokens.tolist(), end_tokens.tolist(), strict=True))
+    return _Units(rows, tokens, list(zip(low.tolist(), high.tolist(), strict=True)))
 
 
 def _continues(labels: Labels, before: int, now: int) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -48,7 +49,7 @@ class LocatedText:
     words: np.ndarray
     spans: Sequence[Span]
 
-    @property
+    @cached_property
     def word_tokens(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Of each word that has tokens: its number, its first token, and the token after its last; int64, rising."""
         at = np.flatnonzero(self.words >= 0)
