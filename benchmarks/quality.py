@@ -107,7 +107,7 @@ class ReferenceRun:
 
         self.model = model
         self.seed = manifest["settings"]["seed"]
-        task = TextTask(files, evaluation, seed=self.seed, kind=manifest["kind"])
+        task = TextTask.load(files, evaluation, seed=self.seed, kind=manifest["kind"])
         split = task.split
         ids = {name: i for i, name in enumerate(task.label_names)}
         self.job = Job(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from bothways.cli.answers import check_file_output, check_long_input, load_pipeline, report_long_inputs, writing
+from bothways.cli.predict_tasks import Asked, made_for, row_task
 
 
 def predict_command(
@@ -20,8 +23,17 @@ def predict_command(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="File to write; by default standard output.")
     ] = None,
+    task: Annotated[
+        str | None, typer.Option(help="What to do; by default what the model was made for. Zero-shot needs it.")
+    ] = None,
     text_column: Annotated[str | None, typer.Option(help="Column of the text; 'a,b' for pairs.")] = None,
-    top_k: Annotated[int | None, typer.Option(help="Labels to show for each text, best first; 0 for all.")] = None,
+    top_k: Annotated[int | None, typer.Option(help="Answers to show for each text, best first; 0 for all.")] = None,
+    labels: Annotated[str | None, typer.Option(help="Zero-shot: the labels to choose from, as 'a,b,c'.")] = None,
+    template: Annotated[str | None, typer.Option(help="Zero-shot: sentence with {} in the place of the label.")] = None,
+    multi_label: Annotated[bool, typer.Option("--multi-label", help="Zero-shot: judge each label by itself.")] = False,
+    aggregation: Annotated[
+        str | None, typer.Option(help="Entities: none, simple, first, average or max.  [default: first]")
+    ] = None,
     long_input: Annotated[
         str, typer.Option(help="Texts longer than the model reads: window, truncate or error.")
     ] = "window",
@@ -32,39 +44,36 @@ def predict_command(
     ] = None,
 ) -> None:
     """Answer texts with a trained model: one JSON object a line, in the order of the texts."""
-    from bothways.data import iter_texts
+    from bothways.data.opening import check_readable
+    from bothways.errors import UsageError
     from bothways.progress import progress_bar
 
     check_file_output(output)
-    _check_top_k(top_k)
+    if top_k is not None and top_k < 0:
+        raise UsageError(f"--top-k is {top_k}; expected a number of answers, or 0 for all.")
     check_long_input(long_input)
-    texts = iter_texts(file, text_column=text_column, format=file_format, encoding=encoding)
-    pipe = load_pipeline("text-classification", model, precision)
-    several = pipe.model.config.problem_type == "multi_label_classification"
-    asked = {"top_k": None} if several or top_k == 0 else {} if top_k is None else {"top_k": top_k}
-    inputs = (t.text if t.text_pair is None else {"text": t.text, "text_pair": t.text_pair} for t in texts)
+    if file != "-":
+        check_readable(Path(file))
+    asked = Asked(top_k=top_k, labels=labels, template=template, multi_label=multi_label, aggregation=aggregation)
+    way = row_task(task or made_for(model))
+    asked.check(way)
+    rows = way.read(file, text_column=text_column, format=file_format, encoding=encoding)
+    pipe = load_pipeline(way.task, model, precision)
+    options = way.options(asked, pipe.model.config)
+    known: deque[dict[str, Any]] = deque()
     count = windowed = truncated = 0
     watched = sys.stderr.isatty() and not (output is None and sys.stdout.isatty())
     with writing(output) as out, progress_bar("Predicting", None, show=watched) as advance:
-        for row, result in enumerate(pipe(inputs, details=True, long_input=long_input, **asked), start=1):
-            line = _line(row, result, several and top_k is None)
+        for result in pipe(_inputs(rows, known), details=True, long_input=long_input, **options):
+            line = known.popleft() | way.line(result, asked, pipe.model.config)
             count, windowed, truncated = count + 1, windowed + (line["n_windows"] > 1), truncated + line["truncated"]
             out.write(json.dumps(line, ensure_ascii=False) + "\n")
             advance()
     report_long_inputs(count, windowed, truncated)
 
 
-def _check_top_k(top_k: int | None) -> None:
-    from bothways.errors import UsageError
-
-    if top_k is not None and top_k < 0:
-        raise UsageError(f"--top-k is {top_k}; expected a number of labels, or 0 for all.")
-
-
-def _line(row: int, result: Any, above_half: bool) -> dict[str, Any]:
-    """What is written for one text. A model of several labels shows those with a score of at least one half."""
-    if not isinstance(result, list):
-        return {"row": row, **result}
-    account = {name: result[0][name] for name in ("n_tokens", "n_windows", "truncated")}
-    labels = [{"label": r["label"], "score": r["score"]} for r in result if not above_half or r["score"] >= 0.5]
-    return {"row": row, "labels": labels, **account}
+def _inputs(rows: Iterator[tuple[dict[str, Any], Any]], known: deque[dict[str, Any]]) -> Iterator[Any]:
+    """The inputs; what names each is kept until its answer comes."""
+    for names, item in rows:
+        known.append(names)
+        yield item

@@ -78,7 +78,7 @@ def pipeline(
         device = _mapped_device(device_map)
     source = model
     if isinstance(model, (str, os.PathLike)):
-        model = _load_model(model, cls, config, dtype, device, {**model_kwargs, **routes})
+        model = load_model(model, cls, config, _loaded_dtype(dtype, device), {**model_kwargs, **routes})
     if tokenizer is None or isinstance(tokenizer, (str, os.PathLike, tuple)):
         tokenizer = _load_tokenizer(tokenizer, source, use_fast, routes)
     return cls(model=model, tokenizer=tokenizer, task=name, device=device, dtype=dtype, **kwargs)
@@ -142,12 +142,25 @@ def _task_of_directory(directory: Path) -> str | None:
     return TASK_OF_HEAD.get(heads[0]) if heads and heads[0] is not None else None
 
 
-def _load_model(
-    name: str | os.PathLike[str], cls: Any, config: Any, dtype: Any, device: Any, options: dict[str, Any]
+def load_model(
+    name: str | os.PathLike[str], cls: Any, config: Any = None, dtype: Any = None, options: dict[str, Any] | None = None
 ) -> Any:
+    """Load a model with the head that a pipeline class reads.
+
+    Args:
+        name: a directory or a name.
+        cls: the class of the pipeline.
+        config: in place of the model's.
+        dtype: of the parameters.
+        options: further arguments of ``from_pretrained``.
+
+    Raises:
+        InputError: the files have no weights for the head; the message says which they have.
+    """
     from bothways.checkpoints.config import PretrainedConfig
     from bothways.models.auto import AutoConfig, model_class
 
+    options = options or {}
     routes = {k: options[k] for k in ("revision", "token", *_ROUTES) if k in options}
     if not isinstance(config, PretrainedConfig):
         config = AutoConfig.from_pretrained(config or name, **routes)
@@ -155,7 +168,7 @@ def _load_model(
     if heads and not cls.accepts(heads[0]) and heads[0] != "pretraining":
         raise _headless(name, cls, config.architectures)
     chosen = model_class(config.model_type, cls.model_task)
-    model = chosen.from_pretrained(name, config=config, dtype=_loaded_dtype(dtype, device), **options)
+    model = chosen.from_pretrained(name, config=config, dtype=dtype, **options)
     missing = [] if model.load_report is None else list(model.load_report.missing)
     own = [key for key in missing if not key.startswith(f"{model.family.base_prefix}.")]
     if own and cls.model_task != "base":

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from bothways.data.choices import ChoiceExample, load_choices
+from bothways.data.choices import ChoiceExample, LabelledChoices, load_choices
 from bothways.errors import DataError
 from bothways.evaluation.baseline import Predictions, train_baseline
 from bothways.progress import progress_bar
@@ -48,8 +48,14 @@ class ChoiceTask(TrainingTask):
     items = "questions"
     kind = "single"
 
-    def __init__(
-        self,
+    def __init__(self, split: Split, choices: int) -> None:
+        self.split = split
+        self.choices = choices
+        self.label_names = tuple(str(number) for number in range(choices))
+
+    @classmethod
+    def load(
+        cls,
         files: list[Path],
         evaluation: Path | None,
         *,
@@ -58,28 +64,28 @@ class ChoiceTask(TrainingTask):
         text_column: str | None = None,
         label_column: str | None = None,
         **reading: Any,
-    ) -> None:
-        refuse_text_options(self.name, kind=kind, text_column=text_column, label_column=label_column)
+    ) -> ChoiceTask:
+        refuse_text_options(cls.name, kind=kind, text_column=text_column, label_column=label_column)
         read = load_choices(files, **reading)
-        least, most = read.n_choices
         if evaluation is not None:
-            other = load_choices(evaluation, purpose="evaluate", **reading)
-            train, held = read.examples, other.examples
-            least, most = min(least, other.n_choices[0]), max(most, other.n_choices[1])
+            train, held = read.examples, load_choices(evaluation, purpose="evaluate", **reading).examples
         else:
             train, held = _hold_out(read.examples, seed)
-        if least != most:
-            raise DataError(f"questions have from {least} to {most} choices; training needs as many for each.")
-        known = {_content(example) for example in train}
-        self.choices = most
-        self.label_names = tuple(str(number) for number in range(most))
-        self.split = Split(
-            train=train,
-            evaluation=held,
-            held_out=evaluation is None,
-            leaks=sum(_content(example) in known for example in held),
-            problems={"missing_labels": read.missing_labels},
-        )
+        return cls(_split(read, train, held, held_out=evaluation is None), _choices([*train, *held]))
+
+    @classmethod
+    def load_evaluation(
+        cls,
+        file: Path,
+        config: Any,
+        *,
+        text_column: str | None = None,
+        label_column: str | None = None,
+        **reading: Any,
+    ) -> ChoiceTask:
+        refuse_text_options(cls.name, text_column=text_column, label_column=label_column)
+        read = load_choices(file, purpose="evaluate", **reading)
+        return cls(_split(read, [], read.examples, held_out=False), _choices(read.examples))
 
     def defaults(self) -> Defaults:
         return Defaults(epochs=4 if len(self.split.train) < FEW_QUESTIONS else 3)
@@ -148,6 +154,24 @@ class ChoiceTask(TrainingTask):
 
 def _content(example: ChoiceExample) -> tuple[Any, ...]:
     return example.text, example.stem, example.choices
+
+
+def _split(read: LabelledChoices, train: list[ChoiceExample], held: list[ChoiceExample], *, held_out: bool) -> Split:
+    known = {_content(example) for example in train}
+    return Split(
+        train=train,
+        evaluation=held,
+        held_out=held_out,
+        leaks=sum(_content(example) in known for example in held),
+        problems={"missing_labels": read.missing_labels},
+    )
+
+
+def _choices(examples: Sequence[ChoiceExample]) -> int:
+    counts = {len(example.choices) for example in examples}
+    if len(counts) > 1:
+        raise DataError(f"questions have from {min(counts)} to {max(counts)} choices; expected as many for each.")
+    return counts.pop()
 
 
 def _hold_out(examples: list[ChoiceExample], seed: int) -> tuple[list[ChoiceExample], list[ChoiceExample]]:

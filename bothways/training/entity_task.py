@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from bothways.data.tagged import TaggedText, check_types, load_tagged
+from bothways.data.tagged import TaggedText, TaggedTexts, check_types, load_tagged
 from bothways.errors import DataError, UsageError
 from bothways.evaluation.baseline import Predictions
 from bothways.evaluation.gazetteer import train_gazetteer
-from bothways.metrics.entities import entity_spans
+from bothways.metrics.entities import entity_scores, entity_spans, entity_surfaces
+from bothways.metrics.tag_schemes import split_tag
 from bothways.progress import progress_bar
 from bothways.tasks.token_classification import EncodedTokens, decode_words, encode_words, token_labels
 from bothways.training.loop import Features
@@ -43,8 +44,14 @@ class EntityTask(TrainingTask):
     items = "sentences"
     kind = "entities"
 
-    def __init__(
-        self,
+    def __init__(self, split: Split, label_names: tuple[str, ...], told: tuple[str, ...] = ()) -> None:
+        self.split = split
+        self.label_names = label_names
+        self.told = told
+
+    @classmethod
+    def load(
+        cls,
         files: list[Path],
         evaluation: Path | None,
         *,
@@ -53,26 +60,32 @@ class EntityTask(TrainingTask):
         text_column: str | None = None,
         label_column: str | None = None,
         **reading: Any,
-    ) -> None:
-        refuse_text_options(self.name, kind=kind, text_column=text_column, label_column=label_column)
+    ) -> EntityTask:
+        refuse_text_options(cls.name, kind=kind, text_column=text_column, label_column=label_column)
         read = load_tagged(files, **reading)
-        problems = asdict(read.problems) | {"misaligned": len(read.problems.misaligned)}
-        self.told = tuple(filter(None, [read.problems.sentence()]))
         if evaluation is not None:
             other = load_tagged(evaluation, purpose="evaluate", **reading)
             check_types(other, read.types)
             train, held = read.examples, other.examples
         else:
             train, held = _hold_out(read.examples, seed)
-        self.label_names = read.label_names
-        known = {_content(example) for example in train}
-        self.split = Split(
-            train=train,
-            evaluation=held,
-            held_out=evaluation is None,
-            leaks=sum(_content(example) in known for example in held),
-            problems=problems,
-        )
+        return cls(_split(read, train, held, held_out=evaluation is None), read.label_names, _told(read))
+
+    @classmethod
+    def load_evaluation(
+        cls,
+        file: Path,
+        config: Any,
+        *,
+        text_column: str | None = None,
+        label_column: str | None = None,
+        **reading: Any,
+    ) -> EntityTask:
+        refuse_text_options(cls.name, text_column=text_column, label_column=label_column)
+        read = load_tagged(file, purpose="evaluate", **reading)
+        names = tuple(config.id2label[i] for i in range(config.num_labels))
+        check_types(read, {split_tag(name)[1] for name in names})
+        return cls(_split(read, [], read.examples, held_out=False), names, _told(read))
 
     def defaults(self) -> Defaults:
         few = len(self.split.train) < FEW_SENTENCES
@@ -126,6 +139,23 @@ class EntityTask(TrainingTask):
     def train_labels(self) -> list[Any]:
         return [example.tags for example in self.split.train]
 
+    def metrics(self, predictions: Predictions) -> dict[str, Any]:
+        gold, words = self.gold(), [example.surfaces for example in self.split.evaluation]
+        train = self.split.train
+        seen = entity_surfaces([e.tags for e in train], [e.surfaces for e in train]) if train else None
+        scores = entity_scores(gold, predictions.labels, words=words if train else None, seen=seen)
+        strict = entity_scores(gold, predictions.labels, mode="strict")
+        return scores | {"strict": {name: strict[name] for name in ("precision", "recall", "f1")}}
+
+    def remarks(self, metrics: dict[str, Any]) -> tuple[str, ...]:
+        if "seen" not in metrics:
+            return ()
+        parts = [
+            f"F1 {metrics[name]['f1'] * 100:.1f} % on the {metrics[name]['support']:,} entities {text}"
+            for name, text in (("seen", "that the training data names"), ("unseen", "that are new"))
+        ]
+        return (" and ".join(parts) + ".",)
+
     def shown_texts(self) -> tuple[list[str], list[str | None] | None]:
         return [example.text for example in self.split.evaluation], None
 
@@ -139,6 +169,21 @@ class EntityTask(TrainingTask):
         for example in examples:
             digest.update(json.dumps([example.text, example.words, example.tags]).encode("ascii") + b"\n")
         return digest.hexdigest()
+
+
+def _split(read: TaggedTexts, train: list[TaggedText], held: list[TaggedText], *, held_out: bool) -> Split:
+    known = {_content(example) for example in train}
+    return Split(
+        train=train,
+        evaluation=held,
+        held_out=held_out,
+        leaks=sum(_content(example) in known for example in held),
+        problems=asdict(read.problems) | {"misaligned": len(read.problems.misaligned)},
+    )
+
+
+def _told(read: TaggedTexts) -> tuple[str, ...]:
+    return tuple(filter(None, [read.problems.sentence()]))
 
 
 def refuse_text_options(task: str, **options: Any) -> None:

@@ -105,7 +105,7 @@ def train(
     check_output(directory, [Path(file) for file in (*files, *([evaluation] if evaluation else []))])
     reading = {"text_column": text_column, "label_column": label_column, "encoding": encoding, "format": format}
     held = None if evaluation is None else Path(evaluation)
-    job = task_class([Path(file) for file in files], held, seed=seed, kind=kind, **reading)
+    job = task_class.load([Path(file) for file in files], held, seed=seed, kind=kind, **reading)
     settings = _with_defaults(settings, job.defaults(), learning_rate=learning_rate, epochs=epochs)
     say(_about(job))
     source = resolve_model(model)

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from bothways.data.squad import QuestionExample, holdout_questions, load_questions
+from bothways.data.squad import LoadedQuestions, QuestionExample, holdout_questions, load_questions
 from bothways.evaluation.baseline import Predictions
-from bothways.evaluation.overlap import OverlapBaseline
+from bothways.evaluation.overlap import fit_overlap
 from bothways.progress import progress_bar
-from bothways.tasks.answer_spans import NULL_THRESHOLD, Answers, find_answers, learn_null_threshold
+from bothways.tasks.answer_spans import NULL_THRESHOLD, Answers, find_answers, learn_null_threshold, null_threshold_of
 from bothways.tasks.question_answering import training_features
 from bothways.tasks.question_windows import MAX_LENGTH, QuestionEncoder, QuestionWindows
 from bothways.training.entity_task import refuse_text_options
@@ -45,8 +45,16 @@ class QuestionTask(TrainingTask):
     kind = "answers"
     label_names = ()
 
-    def __init__(
-        self,
+    def __init__(self, split: Split, *, may_be_impossible: bool, threshold: float | None = None) -> None:
+        """``threshold`` of "no answer"; None learns it from the evaluation part."""
+        self.split = split
+        self.may_be_impossible = may_be_impossible
+        self.threshold = threshold
+        self.found: list[Answers] = []
+
+    @classmethod
+    def load(
+        cls,
         files: list[Path],
         evaluation: Path | None,
         *,
@@ -55,37 +63,49 @@ class QuestionTask(TrainingTask):
         text_column: str | None = None,
         label_column: str | None = None,
         **reading: Any,
-    ) -> None:
-        refuse_text_options(self.name, kind=kind, text_column=text_column, label_column=label_column)
+    ) -> QuestionTask:
+        refuse_text_options(cls.name, kind=kind, text_column=text_column, label_column=label_column)
         read = load_questions(files, **reading)
         if evaluation is not None:
             train, held = read.examples, load_questions(evaluation, **reading).examples
         else:
             train, held = holdout_questions(read.examples, min(HOLDOUT, MOST_HELD_OUT / len(read.examples)), seed)
-        known = {(example.question, example.context) for example in train}
-        self.split = Split(
-            train=train,
-            evaluation=held,
-            held_out=evaluation is None,
-            leaks=sum((example.question, example.context) in known for example in held),
-            problems=asdict(read.problems),
+        split = _split(read, train, held, held_out=evaluation is None)
+        return cls(split, may_be_impossible=any(example.is_impossible for example in (*train, *held)))
+
+    @classmethod
+    def load_evaluation(
+        cls,
+        file: Path,
+        config: Any,
+        *,
+        text_column: str | None = None,
+        label_column: str | None = None,
+        **reading: Any,
+    ) -> QuestionTask:
+        refuse_text_options(cls.name, text_column=text_column, label_column=label_column)
+        read = load_questions(file, **reading)
+        return cls(
+            _split(read, [], read.examples, held_out=False),
+            may_be_impossible=hasattr(config, NULL_THRESHOLD),
+            threshold=null_threshold_of(config),
         )
-        self.may_be_impossible = any(example.is_impossible for example in (*train, *held))
-        self.found: list[Answers] = []
 
     def defaults(self) -> Defaults:
         return Defaults(epochs=1 if len(self.split.train) > MANY_QUESTIONS else 2, learning_rate=1e-4)
 
     def baseline(self, seed: int) -> JudgedBaseline:
         start = time.perf_counter()
-        answers = OverlapBaseline().predict(self.split.evaluation)
+        fitted = fit_overlap(self.split.train)
+        trained = time.perf_counter()
+        answers = fitted.predict(self.split.evaluation)
         return JudgedBaseline(
             name="sentence most like the question",
             predictions=Predictions(labels=tuple(answers)),
             majority="",
-            train_seconds=0.0,
-            predict_seconds=time.perf_counter() - start,
-            megabytes=0.0,
+            train_seconds=trained - start,
+            predict_seconds=time.perf_counter() - trained,
+            megabytes=sum(len(word) + 8 for word in fitted.weights) / 1e6,
         )
 
     def limit(self, asked: int | None, most: int | None) -> int:
@@ -157,4 +177,19 @@ class QuestionTask(TrainingTask):
         return {} if threshold is None else {NULL_THRESHOLD: threshold}
 
     def _threshold(self) -> float | None:
+        if self.threshold is not None:
+            return self.threshold
         return learn_null_threshold(self.found, self.split.evaluation) if self.may_be_impossible else None
+
+
+def _split(
+    read: LoadedQuestions, train: list[QuestionExample], held: list[QuestionExample], *, held_out: bool
+) -> Split:
+    known = {(example.question, example.context) for example in train}
+    return Split(
+        train=train,
+        evaluation=held,
+        held_out=held_out,
+        leaks=sum((example.question, example.context) in known for example in held),
+        problems=asdict(read.problems),
+    )

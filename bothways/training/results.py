@@ -13,7 +13,7 @@ from bothways.files import write_json
 from bothways.training.loop import FitResult, FitSettings
 from bothways.training.manifest import FORMAT, command_line, hardware, now, versions
 from bothways.training.publish import MANIFEST, publishing
-from bothways.training.scoring import SELECTION, all_scores
+from bothways.training.scoring import SELECTION
 from bothways.training.task import JudgedBaseline, TrainingSet, TrainingTask
 
 
@@ -67,7 +67,7 @@ def write_results(directory: Path, run: Run, model: Any, tokenizer: Any) -> Trai
     from bothways.training.report import write_training_report
 
     gold = run.task.gold()
-    metrics = all_scores(run.task.kind, gold, run.predictions.labels, run.task.label_names)
+    metrics = run.task.metrics(run.predictions)
     with publishing(directory) as temporary:
         model.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
@@ -76,7 +76,9 @@ def write_results(directory: Path, run: Run, model: Any, tokenizer: Any) -> Trai
         write_training_report(temporary, run, comparison, manifest)
         manifest["files"] = sorted(path.name for path in temporary.iterdir())
         write_json(temporary / MANIFEST, manifest)
-    return TrainOutcome(directory=directory, comparison=comparison, metrics=metrics, notes=notes(run))
+    return TrainOutcome(
+        directory=directory, comparison=comparison, metrics=metrics, notes=(*run.task.remarks(metrics), *notes(run))
+    )
 
 
 def notes(run: Run) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from bothways.errors import DataError
 from bothways.tasks.next_sentence import LABELS
+from bothways.training.task import Split
 from bothways.training.text_task import TextTask
 
 
@@ -17,8 +18,8 @@ class NextSentenceTask(TextTask):
     model_task = "next-sentence-prediction"
     items = "pairs"
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
+    def __init__(self, split: Split, kind: Any, label_names: tuple[str, ...]) -> None:
+        super().__init__(split, kind, label_names)
         if self.split.columns["text_pair"] is None:
             raise DataError(
                 f"next sentences need two texts a row, but the only text column is {self.split.columns['text']!r}. "

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from bothways.evaluation.analysis import shown_answer
 from bothways.evaluation.baseline import Predictions
 from bothways.training.loop import Features
+from bothways.training.scoring import all_scores
 
 HOLDOUT = 0.2
 MOST_HELD_OUT = 5_000
@@ -96,23 +97,25 @@ class TrainingTask(ABC):
     label_names: tuple[str, ...]
     split: Split
 
+    @classmethod
     @abstractmethod
-    def __init__(
-        self,
-        files: list[Path],
-        evaluation: Path | None,
-        *,
-        seed: int,
-        kind: str | None,
-        text_column: str | None,
-        label_column: str | None,
-        encoding: str | None,
-        format: str | None,
-    ) -> None:
+    def load(cls, files: list[Path], evaluation: Path | None, *, seed: int, **reading: Any) -> TrainingTask:
         """Read the files; without an evaluation file hold a part out, the same for the same seed.
+
+        Args:
+            reading: ``kind``, ``text_column`` and ``label_column`` of texts; ``encoding`` and ``format``.
 
         Raises:
             DataError, UsageError: data or options that cannot be used.
+        """
+
+    @classmethod
+    @abstractmethod
+    def load_evaluation(cls, file: Path, config: Any, **reading: Any) -> TrainingTask:
+        """Read a file to judge a model of that configuration; the training part is empty.
+
+        Raises:
+            DataError, UsageError: data or options that cannot be used, labels that the model does not know.
         """
 
     @abstractmethod
@@ -162,6 +165,14 @@ class TrainingTask(ABC):
     def show(self, number: int, answer: Any) -> str:
         """An answer to evaluation example ``number`` in words."""
         return shown_answer(self.kind, answer)
+
+    def metrics(self, predictions: Predictions) -> dict[str, Any]:
+        """Every score of the evaluation examples, as plain numbers."""
+        return all_scores(self.kind, self.gold(), predictions.labels, self.label_names)
+
+    def remarks(self, metrics: dict[str, Any]) -> tuple[str, ...]:
+        """What the scores say beyond the table, a sentence each."""
+        return ()
 
     @abstractmethod
     def digest(self, examples: Sequence[Any]) -> str:

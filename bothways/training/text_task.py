@@ -15,7 +15,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bothways.data import TextExample, check_labels, count_leaks, data_hash, holdout_split, load_labelled
+from bothways.data import (
+    LabelledTexts,
+    TextExample,
+    check_labels,
+    count_leaks,
+    data_hash,
+    holdout_split,
+    load_labelled,
+)
 from bothways.errors import DataError
 from bothways.evaluation.baseline import Predictions, train_baseline
 from bothways.progress import progress_bar
@@ -50,9 +58,15 @@ class TextTask(TrainingTask):
     name = "text-classification"
     model_task = "sequence-classification"
 
-    def __init__(
-        self, files: list[Path], evaluation: Path | None, *, seed: int, kind: str | None = None, **reading: Any
-    ) -> None:
+    def __init__(self, split: Split, kind: Any, label_names: tuple[str, ...]) -> None:
+        self.split = split
+        self.kind = kind
+        self.label_names = label_names
+
+    @classmethod
+    def load(
+        cls, files: list[Path], evaluation: Path | None, *, seed: int, kind: str | None = None, **reading: Any
+    ) -> TextTask:
         """Raises DataError for labels that training never saw, or too few rows to hold any out."""
         read = load_labelled(list(files), task_kind=kind, **reading)  # type: ignore[arg-type]
         if evaluation is not None:
@@ -66,17 +80,17 @@ class TextTask(TrainingTask):
                     f"{len(read.examples)} labelled texts are too few to hold a part out. Give a file with --eval, "
                     "or at least 5 texts of each label."
                 )
-        columns = read.columns
-        self.kind = read.kind
-        self.label_names = read.label_names if read.kind != "regression" else ("score",)
-        self.split = Split(
-            train=train,
-            evaluation=held,
-            held_out=evaluation is None,
-            leaks=count_leaks(train, held),
-            columns={"text": columns.text, "text_pair": columns.text_pair, "label": columns.label},
-            problems=asdict(read.problems),
-        )
+        split = _split(read, train, held, held_out=evaluation is None)
+        return cls(split, read.kind, read.label_names if read.kind != "regression" else ("score",))
+
+    @classmethod
+    def load_evaluation(cls, file: Path, config: Any, **reading: Any) -> TextTask:
+        kind = next((k for k, name in PROBLEM_TYPES.items() if name == config.problem_type), "single")
+        read = load_labelled(file, task_kind=kind, purpose="evaluate", **reading)  # type: ignore[arg-type]
+        names = tuple(config.id2label[i] for i in range(config.num_labels))
+        if kind != "regression":
+            check_labels(read, names)
+        return cls(_split(read, [], read.examples, held_out=False), kind, names)
 
     def defaults(self) -> Defaults:
         return defaults_for(len(self.split.train), len(self.label_names))
@@ -132,6 +146,18 @@ def defaults_for(texts: int, labels: int) -> Defaults:
     if texts / labels < FEW_TEXTS:
         return Defaults(epochs=4, head_factor=100.0)
     return Defaults(epochs=3 if texts <= MANY_TEXTS else 2)
+
+
+def _split(read: LabelledTexts, train: list[TextExample], held: list[TextExample], *, held_out: bool) -> Split:
+    columns = read.columns
+    return Split(
+        train=train,
+        evaluation=held,
+        held_out=held_out,
+        leaks=count_leaks(train, held),
+        columns={"text": columns.text, "text_pair": columns.text_pair, "label": columns.label},
+        problems=asdict(read.problems),
+    )
 
 
 def sequence_logits(runner: Any, ids: Sequence[Any], types: Sequence[Any] | None) -> np.ndarray:

@@ -1,0 +1,235 @@
+"""For each task of ``bothways predict``: how its rows are read, what the pipeline is asked, what a line says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ACCOUNT = ("n_tokens", "n_windows", "truncated")
+
+Rows = Iterator[tuple[dict[str, Any], Any]]
+"""What names a row in its line, and the input of the pipeline."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """The options of the command that only some tasks have."""
+
+    top_k: int | None
+    labels: str | None
+    template: str | None
+    multi_label: bool
+    aggregation: str | None
+
+    def check(self, way: RowTask) -> None:
+        """Refuse options of other tasks, before any work."""
+        from bothways.errors import UsageError
+
+        given = [name for name, value in vars(self).items() if value is not None and value is not False]
+        for name in given:
+            if name not in way.takes:
+                takes = ", ".join(f"--{n.replace('_', '-')}" for n in way.takes) or "none of these options"
+                raise UsageError(f"--{name.replace('_', '-')} is not for {way.task}, which takes {takes}.")
+        if "labels" in way.takes and not (self.labels or "").strip(", "):
+            raise UsageError(f"{way.task} needs --labels, for example --labels 'politics,sports'.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowTask:
+    """One task.
+
+    Attributes:
+        read: (file, text_column, format, encoding) to rows.
+        options: (asked, configuration of the model) to arguments of the call.
+        line: (result, asked, configuration) to the fields of a line.
+        takes: names of the options in ``Asked`` that it has.
+    """
+
+    task: str
+    read: Callable[..., Rows]
+    options: Callable[[Asked, Any], dict[str, Any]]
+    line: Callable[[Any, Asked, Any], dict[str, Any]]
+    takes: tuple[str, ...] = ()
+
+
+def row_task(task: str) -> RowTask:
+    """The way of a task.
+
+    Raises:
+        UsageError: a task that does not answer rows of a file.
+    """
+    from bothways.errors import UsageError
+    from bothways.pipelines.registry import find_pipeline
+
+    name, _ = find_pipeline(task)
+    if name not in ROW_TASKS:
+        raise UsageError(
+            f"predict has no {name}. `bothways embed` makes vectors of texts. Tasks: {', '.join(sorted(ROW_TASKS))}."
+        )
+    return ROW_TASKS[name]
+
+
+def made_for(model: str) -> str:
+    """The task that a model's head is for.
+
+    Raises:
+        InputError: it has no head.
+    """
+    from bothways.errors import InputError
+    from bothways.models.auto import AutoConfig
+    from bothways.pipelines.build import infer_task
+
+    config = AutoConfig.from_pretrained(model)
+    task = infer_task(model, config, {})
+    if task not in ROW_TASKS:
+        raise InputError(
+            f"{model} holds {', '.join(config.architectures or ['a body'])}, which has no head that answers. Train one "
+            "first: `bothways train`; or make vectors of texts: `bothways embed`."
+        )
+    return task
+
+
+def _texts(file: str, **reading: Any) -> Rows:
+    from bothways.data import iter_texts
+
+    for number, t in enumerate(iter_texts(file, **reading), 1):
+        yield {"row": number}, t.text if t.text_pair is None else {"text": t.text, "text_pair": t.text_pair}
+
+
+def _single_texts(file: str, **reading: Any) -> Rows:
+    from bothways.errors import DataError
+
+    for names, item in _texts(file, **reading):
+        if isinstance(item, dict):
+            raise DataError(f"row {names['row']} is a pair of texts; name the one to read: --text-column NAME.")
+        yield names, item
+
+
+def _pairs(file: str, **reading: Any) -> Rows:
+    from bothways.errors import DataError
+
+    for names, item in _texts(file, **reading):
+        if isinstance(item, str):
+            raise DataError(f"row {names['row']} is one text; a pair is needed: --text-column first,second.")
+        yield names, item
+
+
+def _questions(file: str, *, text_column: str | None, **reading: Any) -> Rows:
+    from bothways.data.squad import iter_questions
+
+    _refuse_column(text_column, "questions")
+    for number, example in enumerate(iter_questions(file, **reading), 1):
+        yield {"row": number, "id": example.id}, {"question": example.question, "context": example.context}
+
+
+def _choices(file: str, *, text_column: str | None, **reading: Any) -> Rows:
+    from bothways.data.choices import iter_choices
+    from bothways.errors import UsageError
+
+    _refuse_column(text_column, "choices")
+    if file == "-":
+        raise UsageError("multiple choice reads files; give the name of one in place of -.")
+    for number, example in enumerate(iter_choices(Path(file), **reading), 1):
+        yield {"row": number}, example
+
+
+def _refuse_column(text_column: str | None, what: str) -> None:
+    from bothways.errors import UsageError
+
+    if text_column is not None:
+        raise UsageError(f"--text-column is for texts; files of {what} have fixed names. Drop it.")
+
+
+def _is_multi_label(config: Any) -> bool:
+    return config.problem_type == "multi_label_classification"
+
+
+def _label_options(asked: Asked, config: Any) -> dict[str, Any]:
+    if _is_multi_label(config) or asked.top_k == 0:
+        return {"top_k": None}
+    return {} if asked.top_k is None else {"top_k": asked.top_k}
+
+
+def _label_line(result: Any, asked: Asked, config: Any) -> dict[str, Any]:
+    """The best label, or a list. A model of several labels shows those with a score of at least one half."""
+    if not isinstance(result, list):
+        return result
+    above = 0.5 if _is_multi_label(config) and asked.top_k is None else -1e9
+    labels = [{"label": r["label"], "score": r["score"]} for r in result if r["score"] >= above]
+    if asked.top_k:
+        labels = labels[: asked.top_k]
+    return {"labels": labels, **{name: result[0][name] for name in ACCOUNT}}
+
+
+def _entity_options(asked: Asked, config: Any) -> dict[str, Any]:
+    return {"aggregation_strategy": asked.aggregation or "first"}
+
+
+def _answer_options(asked: Asked, config: Any) -> dict[str, Any]:
+    from bothways.tasks.answer_spans import NULL_THRESHOLD
+
+    options: dict[str, Any] = {"handle_impossible_answer": getattr(config, NULL_THRESHOLD, None) is not None}
+    return options if not asked.top_k else options | {"top_k": asked.top_k}
+
+
+def _answer_line(result: Any, asked: Asked, config: Any) -> dict[str, Any]:
+    if not isinstance(result, list):
+        return result
+    answers = [{name: r[name] for name in ("answer", "score", "start", "end")} for r in result]
+    return {"answers": answers, **{name: result[0][name] for name in ACCOUNT}}
+
+
+def _zero_shot_options(asked: Asked, config: Any) -> dict[str, Any]:
+    options: dict[str, Any] = {"candidate_labels": asked.labels, "multi_label": asked.multi_label}
+    return options if asked.template is None else options | {"hypothesis_template": asked.template}
+
+
+def _zero_shot_line(result: Any, asked: Asked, config: Any) -> dict[str, Any]:
+    most = asked.top_k or None
+    labels = [{"label": k, "score": s} for k, s in zip(result["labels"], result["scores"], strict=True)]
+    return {"labels": labels[:most], **{name: result[name] for name in ACCOUNT}}
+
+
+def _mask_options(asked: Asked, config: Any) -> dict[str, Any]:
+    if asked.top_k == 0:
+        return {"top_k": config.vocab_size}
+    return {} if asked.top_k is None else {"top_k": asked.top_k}
+
+
+def _as_it_is(result: Any, asked: Asked, config: Any) -> dict[str, Any]:
+    return result
+
+
+def _none(asked: Asked, config: Any) -> dict[str, Any]:
+    return {}
+
+
+ROW_TASKS = {
+    way.task: way
+    for way in (
+        RowTask(task="text-classification", read=_texts, options=_label_options, line=_label_line, takes=("top_k",)),
+        RowTask(
+            task="token-classification",
+            read=_single_texts,
+            options=_entity_options,
+            line=_as_it_is,
+            takes=("aggregation",),
+        ),
+        RowTask(
+            task="question-answering", read=_questions, options=_answer_options, line=_answer_line, takes=("top_k",)
+        ),
+        RowTask(
+            task="zero-shot-classification",
+            read=_single_texts,
+            options=_zero_shot_options,
+            line=_zero_shot_line,
+            takes=("labels", "template", "multi_label", "top_k"),
+        ),
+        RowTask(task="fill-mask", read=_single_texts, options=_mask_options, line=_as_it_is, takes=("top_k",)),
+        RowTask(task="multiple-choice", read=_choices, options=_none, line=_as_it_is),
+        RowTask(task="next-sentence-prediction", read=_pairs, options=_none, line=_as_it_is),
+    )
+}
+"""The tasks that answer rows."""
