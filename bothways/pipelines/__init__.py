@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from bothways.pipelines.build import pipeline as pipeline
     from bothways.pipelines.feature_extraction import FeatureExtractionPipeline as FeatureExtractionPipeline
     from bothways.pipelines.fill_mask import FillMaskPipeline as FillMaskPipeline
+    from bothways.pipelines.multiple_choice import MultipleChoicePipeline as MultipleChoicePipeline
+    from bothways.pipelines.next_sentence import NextSentencePipeline as NextSentencePipeline
     from bothways.pipelines.question_answering import QuestionAnsweringPipeline as QuestionAnsweringPipeline
     from bothways.pipelines.text_classification import TextClassificationPipeline as TextClassificationPipeline
     from bothways.pipelines.token_classification import AggregationStrategy as AggregationStrategy
     from bothways.pipelines.token_classification import NerPipeline as NerPipeline
     from bothways.pipelines.token_classification import TokenClassificationPipeline as TokenClassificationPipeline
-    from bothways.pipelines.multiple_choice import MultipleChoicePipeline as MultipleChoicePipeline
-    from bothways.pipelines.next_sentence import NextSentencePipeline as NextSentencePipeline
     from bothways.pipelines.zero_shot import ZeroShotClassificationPipeline as ZeroShotClassificationPipeline
 
 _MODULE_OF = {

@@ -28,10 +28,12 @@ class FillMaskOptions(TextOptions):
     """Attributes:
     top_k: how many words for each gap.
     targets: the only words to choose from; None for the whole vocabulary.
+    details: a dictionary with ``candidates``, ``n_tokens``, ``n_windows`` and ``truncated`` for every text.
     """
 
     top_k: int = 5
     targets: Targets | None = None
+    details: bool = False
 
     def with_room(self, tokenizer: Any, config: Any) -> FillMaskOptions:
         """Shorter rows, so that the pieces of the longest target fit in the place of a mask."""
@@ -53,8 +55,9 @@ class FillMaskOptions(TextOptions):
 class FillMaskPipeline(Pipeline):
     """The most probable words for each mask.
 
-    Options: ``top_k`` (5; never more than there are words), ``targets`` (a word or several), ``tokenizer_kwargs``, and
-    those of texts. Every mask of a long text is answered from the window that shows most of its surroundings.
+    Options: ``top_k`` (5; never more than there are words), ``targets`` (a word or several), ``tokenizer_kwargs``,
+    ``details``, and those of texts. Every mask of a long text is answered from the window that shows most of its
+    surroundings.
 
     A target may have several pieces: it is scored as a whole, by the product of the probabilities of its n pieces at n
     masks in the place of one, and its ``token`` is a list of ids. With ``compat="v4"`` a target outside the vocabulary
@@ -102,8 +105,10 @@ class FillMaskPipeline(Pipeline):
         if targets is not None:
             find = find_targets if compat is None else find_first_pieces
             changes["targets"] = find(self.tokenizer, targets)
+        if "details" in given:
+            changes["details"] = bool(given.pop("details"))
         given.pop("return_tensors", None)
-        refuse_unknown(given, ("top_k", "targets", "tokenizer_kwargs", "compat"), "the fill-mask pipeline")
+        refuse_unknown(given, ("top_k", "targets", "tokenizer_kwargs", "compat", "details"), "the fill-mask pipeline")
         return changes
 
     def answer(self, inputs: list[Any], options: Any, first: int) -> Iterator[Any]:
@@ -121,7 +126,13 @@ class FillMaskPipeline(Pipeline):
                 )
         found = self._found(encoded, masks, options)
         for i, first_window in enumerate(encoded.first_windows.tolist()):
-            yield results(self.tokenizer, encoded.whole_ids(i, first_window), masks.places[i], found[i])
+            words = results(self.tokenizer, encoded.whole_ids(i, first_window), masks.places[i], found[i])
+            account = {
+                "n_tokens": encoded.n_tokens[i],
+                "n_windows": encoded.n_windows[i],
+                "truncated": encoded.truncated[i],
+            }
+            yield {"candidates": words, **account} if options.details else words
 
     def _found(self, encoded: EncodedTexts, masks: Masks, options: FillMaskOptions) -> list[list[Found]]:
         """For each text and mask the candidates."""
