@@ -94,7 +94,32 @@ def write_data(place: Path) -> None:
     write_csv(place / "ratings.csv", ("text", "rating"), [(text, len(text) / 100) for text, _ in few])
     tags = [{"text": text, "label": [label, "long"] if len(text) > 100 else [label]} for text, label in few]
     (place / "tags.jsonl").write_text("\n".join(map(json.dumps, tags)) + "\n", encoding="utf-8")
+    write_task_data(place)
     (place / "texts.txt").write_text("\n".join(text for text, _ in more[:5]) + "\n", encoding="utf-8")
+
+
+def write_task_data(place: Path) -> None:
+    """Small files for the page on tasks."""
+    people, towns = ["Ada Lovelace", "Grace", "Alan Turing", "Mary Anning"], ["Turin", "Bath", "Porto", "Ulm", "Cork"]
+    spans, lines, questions, choices, pairs = [], [], [], [], []
+    for i in range(20):
+        person, town = people[i % 4], towns[i % 5]
+        text = f"{person} visited {town}."
+        start = text.rindex(town)
+        spans.append({"text": text, "entities": [[0, len(person), "PER"], [start, start + len(town), "LOC"]]})
+        tags = ["B-PER", *["I-PER"] * person.count(" "), "O", "B-LOC", "O"]
+        lines.append("\n".join(map(" ".join, zip([*person.split(), "visited", town, "."], tags, strict=True))))
+        answers = {"text": [town], "answer_start": [start]} if i % 4 else {"text": [], "answer_start": []}
+        questions.append({"question": "Where did she go?", "context": f"{text} It was day {i}.", "answers": answers})
+        right, wrong = f"in {town}", f"in {towns[(i + 1) % 5]}"
+        endings = [right, wrong] if i % 2 else [wrong, right]
+        choices.append({"question": f"{text} Where? ", "choices": endings, "label": 1 - i % 2})
+        pairs.append((text, f"It rained in {towns[(i + i % 2) % 5]}.", "NotNext" if i % 2 else "IsNext"))
+    (place / "entities.conll").write_text("\n\n".join(lines) + "\n", encoding="utf-8")
+    for name, rows in (("spans", spans), ("questions", questions), ("choices", choices)):
+        (place / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n", encoding="utf-8")
+    write_csv(place / "follows.csv", ("first", "second", "label"), pairs)
+    (place / "gaps.txt").write_text("The library is [MASK] today.\n[MASK] me a [MASK].\n", encoding="utf-8")
 
 
 def write_csv(path: Path, header: tuple[str, ...], rows: list[tuple]) -> None:
@@ -103,12 +128,17 @@ def write_csv(path: Path, header: tuple[str, ...], rows: list[tuple]) -> None:
 
 
 def write_models(place: Path, page: Path, default_model: Path) -> None:
-    """``my-bert`` with a masked-language head, and ``model`` where the page does not train it; random and tiny."""
+    """``my-bert`` with a masked-language head, ``my-nli``, and ``model`` where the page does not train it; random and tiny."""
     import bothways
 
     tokenizer = bothways.AutoTokenizer.from_pretrained(default_model)
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
     text = page.read_text(encoding="utf-8")
+    inference = bothways.BertConfig(
+        vocab_size=len(tokenizer), id2label=dict(enumerate(["contradiction", "neutral", "entailment"])), **sizes
+    )
+    bothways.BertForSequenceClassification(inference).save_pretrained(place / "my-nli")
+    tokenizer.save_pretrained(place / "my-nli")
     for name, cls in (("my-bert", bothways.BertForMaskedLM), ("model", bothways.BertForSequenceClassification)):
         if f"--output {name}\n" not in text:
             cls(bothways.BertConfig(vocab_size=len(tokenizer), **sizes)).save_pretrained(place / name)
