@@ -10,6 +10,17 @@ import numpy as np
 
 BATCH = 32
 
+HEADS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "zero-shot-classification": ("BertForSequenceClassification", ("contradiction", "neutral", "entailment")),
+    "token-classification": (
+        "BertForTokenClassification",
+        ("O", *(f"{at}-{kind}" for kind in ("LOC", "MISC", "ORG", "PER") for at in "BI")),
+    ),
+    "question-answering": ("BertForQuestionAnswering", ()),
+    "fill-mask": ("BertForMaskedLM", ()),
+}
+"""By the task of a pipeline the reference's class and the names of its labels."""
+
 
 class Maker:
     """Makes model directories; lives in a worker, so that the benchmark itself loads no numeric library."""
@@ -61,6 +72,59 @@ class Maker:
                 parameter.copy_(half.reshape(parameter.shape))
         model.save_pretrained(directory)
         return float(fitted.score(pooled, labels))
+
+    def with_head(self, source: Path, target: Path, head: str, seed: int = 0) -> None:
+        """Write a model with the body of ``source`` and a random head.
+
+        Args:
+            head: of ``HEADS``.
+        """
+        import torch
+        import transformers
+
+        transformers.utils.logging.set_verbosity_error()  # that the head is new is the point here
+        torch.manual_seed(seed)
+        name, labels = HEADS[head]
+        named = {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
+        model = getattr(transformers, name).from_pretrained(source, **(named if labels else {}))
+        model.save_pretrained(target)
+        tokenizer = transformers.BertTokenizerFast(vocab_file=str(source / "vocab.txt"), model_max_length=512)
+        tokenizer.save_pretrained(target)
+
+    def fit_tags(self, directory: Path, sentences: Sequence[tuple[list[str], list[str]]]) -> float:
+        """Give the tagger in ``directory`` a head fitted by logistic regression on the first tokens of words.
+
+        A random head calls every word an entity, and then it is entities that are timed.
+
+        Args:
+            sentences: (words, tags) of each; tags that the tagger does not know are left out.
+
+        Returns:
+            Accuracy on the words that it was fitted on.
+        """
+        import torch
+        from sklearn.linear_model import LogisticRegression
+        from transformers import AutoTokenizer, BertForTokenClassification
+
+        model = BertForTokenClassification.from_pretrained(directory).eval()
+        tokenizer = AutoTokenizer.from_pretrained(directory)
+        vectors, tags = [], []
+        for words, own in sentences:
+            encoding = tokenizer(words, is_split_into_words=True, truncation=True, return_tensors="pt")
+            with torch.inference_mode():
+                hidden = model.bert(**encoding).last_hidden_state[0].numpy()
+            places = {word: i for i, word in reversed(list(enumerate(encoding.word_ids()))) if word is not None}
+            known = [word for word in places if own[word] in model.config.label2id]
+            vectors += [hidden[places[word]] for word in known]
+            tags += [model.config.label2id[own[word]] for word in known]
+        fitted = LogisticRegression(max_iter=200).fit(np.stack(vectors), tags)
+        with torch.no_grad():
+            model.classifier.bias.fill_(-1e4)  # tags that did not occur
+            found = torch.from_numpy(fitted.classes_)
+            model.classifier.weight[found] = torch.from_numpy(fitted.coef_).float()
+            model.classifier.bias[found] = torch.from_numpy(fitted.intercept_).float()
+        model.save_pretrained(directory)
+        return float(fitted.score(np.stack(vectors), tags))
 
     def onnx(self, directory: Path, target: Path) -> None:
         """Export the classifier in ``directory`` to one ONNX file with free batch size and length."""

@@ -53,7 +53,7 @@ def mixed_passages(data: Path | None, count: int, tokenizer: Any, *, seed: int =
     for _ in range(20 * count):
         article, first = chance.choice(starts)
         wanted = round(min(max(chance.lognormvariate(0, SIGMA) * MEDIAN, SHORTEST), LONGEST))
-        passages[_cut(" ".join(article[first:]), wanted, tokenizer)] = None
+        passages[cut(" ".join(article[first:]), wanted, tokenizer)] = None
         if len(passages) == count:
             break
     return list(passages)
@@ -74,15 +74,7 @@ def load_tokenizer(directory: Path) -> Any:
     return tokenizer
 
 
-def short_lines(path: Path, count: int, *, seed: int = 0) -> None:
-    """Write ``count`` lines of three to twelve words each."""
-    chance = random.Random(seed)
-    with path.open("w", encoding="utf-8") as out:
-        for _ in range(count):
-            out.write(" ".join(chance.choices(WORDS, k=chance.randint(3, 12))) + "\n")
-
-
-def _cut(text: str, tokens: int, tokenizer: Any) -> str:
+def cut(text: str, tokens: int, tokenizer: Any) -> str:
     """The beginning of ``text``, whole words of at most ``tokens`` tokens."""
     encoding = tokenizer.encode(text)
     if len(encoding) <= tokens:
@@ -90,3 +82,11 @@ def _cut(text: str, tokens: int, tokenizer: Any) -> str:
     # the place of [SEP] goes to the first token that is cut off: its word is not complete if it began earlier
     last = encoding.word_to_tokens(encoding.word_ids[tokens - 1])[0]
     return text[: encoding.offsets[last][0]].rstrip()
+
+
+def short_lines(path: Path, count: int, *, seed: int = 0) -> None:
+    """Write ``count`` lines of three to twelve words each."""
+    chance = random.Random(seed)
+    with path.open("w", encoding="utf-8") as out:
+        for _ in range(count):
+            out.write(" ".join(chance.choices(WORDS, k=chance.randint(3, 12))) + "\n")

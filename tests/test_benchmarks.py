@@ -15,7 +15,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks import _common, _processes, _texts, _workers, finetune, memory, predict, quality, startup
+from benchmarks import (
+    _common,
+    _processes,
+    _task_inputs,
+    _task_systems,
+    _texts,
+    _workers,
+    finetune,
+    memory,
+    predict,
+    quality,
+    startup,
+    tasks,
+)
 from bothways.errors import BothwaysError, UsageError
 
 WORDS = ["good", "bad", "film", "dull", "lovely", "plot", "the", "a", "is", "was", "very", "##ly", "##s", "."]
@@ -53,7 +66,7 @@ class InProcess:
 def in_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch = pytest.importorskip("torch")
     threads = torch.get_num_threads()
-    for module in (predict, finetune, memory, quality):
+    for module in (predict, finetune, memory, quality, tasks):
         monkeypatch.setattr(module, "Worker", InProcess)
     monkeypatch.setattr(_workers, "PAUSE", 0)
     yield
@@ -145,6 +158,8 @@ def test_missing_data_is_a_sentence(tmp_path: Path) -> None:
         (finetune.parse, ["--steps", "many"]),
         (memory.parse, ["--lines", "-5"]),
         (quality.parse, ["--sets", "imdb"]),
+        (tasks.parse, ["--only", "ner-mixed,other"]),
+        (tasks.parse, ["--share", "0"]),
         (startup.main, ["--repeats", "0"]),
     ],
 )
@@ -201,7 +216,7 @@ def test_passages_are_distinct_and_reproducible(data: Path, encoder: Path) -> No
 )
 def test_a_cut_keeps_whole_words(encoder: Path, words: list[str], wanted: int) -> None:
     tokenizer = _texts.load_tokenizer(encoder)
-    cut = _texts._cut(" ".join(words), wanted, tokenizer)
+    cut = _texts.cut(" ".join(words), wanted, tokenizer)
     kept = cut.split()
     assert kept == words[: len(kept)]
     assert len(tokenizer.encode(cut)) <= wanted
@@ -351,3 +366,85 @@ def test_quality(in_process: None, monkeypatch: pytest.MonkeyPatch, data: Path, 
     measured = result["raw"]["sst2"]["manifest"]["metrics"]["accuracy"]
     assert ours[1] == f"{measured:.4f}" and ours[6] == f"0.875: {'yes' if measured >= 0.875 else 'no'}"
     assert reference[0] == "sst2: transformers Trainer, fp32" and len(reference) == len(baseline) == 7
+
+
+@pytest.fixture(scope="module")
+def task_data(data: Path) -> Path:
+    """The data of the cases of tasks, beside the sentences and passages."""
+    for folder in ("ag_news", "bbc_news", "imdb", "conll2003", "squad"):
+        (data / folder).mkdir()
+    for folder in ("ag_news", "bbc_news", "imdb"):
+        with gzip.open(data / folder / "train.jsonl.gz", "wt") as out:
+            for i in range(4):
+                out.write(json.dumps({"text": f"{folder} the film was{' very' * i} good.", "label": 0}) + "\n")
+    with gzip.open(data / "conll2003" / "eng.testa.gz", "wt") as out:
+        out.write("-DOCSTART- -X- O O\n\n" + "a NN I-NP O\ndull NN I-NP I-PER\nfilm NN I-NP I-PER\n. . O O\n\n" * 9)
+    found = []
+    for i in range(6):
+        context = f"The plot was{' very' * i} lovely. The film is dull."
+        answer = {"answer_start": 4, "text": "plot"}
+        found.append(
+            {"context": context, "qas": [{"id": str(i), "question": f"is the film {WORDS[i]} ?", "answers": [answer]}]}
+        )
+    with gzip.open(data / "squad" / "dev-v1.1-part.json.gz", "wt") as out:
+        out.write(json.dumps({"version": "1.1", "data": [{"title": "Film", "paragraphs": found}]}))
+    return data
+
+
+@pytest.mark.skipif(not _common.is_installed("transformers", "sklearn"), reason="needs the reference's pipelines")
+def test_tasks(in_process: None, task_data: Path, encoder: Path, tmp_path: Path) -> None:
+    out = tasks.main(
+        [
+            *("--data", str(task_data), "--model", str(encoder), "--threads", "1", "--repeats", "2"),
+            *("--share", "0.02", "--out", str(tmp_path / "t.json")),
+        ]
+    )
+    result = read(out)
+    raw = result["raw"]
+    assert list(raw) == ["zero-shot", "ner-mixed", "qa-mixed", "fill-mask", "long-qa", "embed"]
+    for case, systems in raw.items():
+        count = result["inputs"][case]["count"]
+        for name, own in systems.items():
+            assert len(own["seconds"]) == 2 and own["peak_megabytes"] > 1
+            if name != "bothways":  # the same answers, or where ours mean something else, those of version 4
+                assert own.get("different_v4", own["different"]) == 0, (case, name)
+                assert 0 <= own["different"] <= count
+    # equal inputs once: 20 texts are asked for, of which every fifth is there already
+    assert raw["embed"]["bothways"]["computed_sequences"] <= 0.8 * result["inputs"]["embed"]["count"] + 1
+    # to this vocabulary ten labels are one or two unknown words
+    assert raw["zero-shot"]["bothways"]["computed_sequences"] == 2 * 2
+    assert raw["long-qa"]["bothways"]["computed_sequences"] >= 1
+    table = result["tables"][0]
+    assert all(len(row) == len(table["columns"]) for row in table["rows"])
+    wanted = {row[0]: row[4] for row in table["rows"]}
+    assert wanted["zero-shot: transformers pipeline"] == "5.0"
+    assert wanted["zero-shot: transformers pipeline, batch_size=32"] == "–"
+    assert wanted["fill-mask: transformers pipeline"] == "2.0"
+
+
+def test_promises_are_about_the_peers_defaults() -> None:
+    case = _task_inputs.Case(
+        name="c", task="zero-shot-classification", inputs=["a", "b"], about="two", wanted=4.0, batched=True
+    )
+    raw = {
+        "c": {
+            "bothways": {"seconds": [1.0, 2.0], "peak_megabytes": 500.0, "computed_sequences": 7},
+            "transformers pipeline": {"seconds": [3.9, 7.8], "peak_megabytes": 600.0, "different": 1},
+            "transformers pipeline, batch_size=32": {"seconds": [5.0, 10.0], "peak_megabytes": 700.0, "different": 0},
+        }
+    }
+    table = tasks.tasks_table([case], raw, {"other": "needs other"})
+    first, second = table.rows
+    assert first[3:] == ("3.90", "4.0", "no", "500 / 600", "1 of 2")
+    assert second[3:] == ("5.00", "–", "–", "500 / 700", "2 of 2")
+    assert table.notes[0] == "c: two; rows computed by us: 7." and table.notes[-1] == "Left out: other (needs other)."
+
+
+def test_answers_are_compared_without_their_scores() -> None:
+    entity = {"entity_group": "PER", "start": 1, "end": 4}
+    answers = [_task_systems.comparable("token-classification", [entity | {"score": s}]) for s in (0.5, 0.6)]
+    assert _task_systems.differences("token-classification", answers[:1], answers[1:]) == 0
+    moved = [_task_systems.comparable("token-classification", [entity | {"end": 5}])]
+    assert _task_systems.differences("token-classification", answers[:1], moved) == 1
+    vectors = [_task_systems.comparable("embedding", [0.1, 0.2 + d]) for d in (0.0, 1e-5, 1e-3)]
+    assert _task_systems.differences("embedding", vectors[:1] * 2, vectors[1:]) == 1
