@@ -69,14 +69,15 @@ class LMHead(nn.Module):
 
 
 class FirstTokenClassifier(nn.Module):
-    """W tanh(D h_first), with dropout before each matrix: RoBERTa's head for sequences."""
+    """W act(D h_first), with dropout before each matrix: RoBERTa's head for sequences (tanh), and ELECTRA's (GELU)."""
 
-    def __init__(self, hidden_size: int, num_labels: int, dropout: float) -> None:
+    def __init__(self, hidden_size: int, num_labels: int, dropout: float, act: str = "tanh") -> None:
         super().__init__()
         self.dense = nn.Linear(hidden_size, hidden_size)
+        self.act = activation(act)
         self.dropout = Dropout(dropout)
         self.out_proj = nn.Linear(hidden_size, num_labels)
 
     def forward(self, first: Tensor) -> Tensor:
         """(B, N) to (B, C)."""
-        return self.out_proj(self.dropout(torch.tanh(self.dense(self.dropout(first)))))
+        return self.out_proj(self.dropout(self.act(self.dense(self.dropout(first)))))

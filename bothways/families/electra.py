@@ -12,6 +12,7 @@ from bothways.errors import ConfigError
 from bothways.families import bert
 from bothways.families.albert import MOST_EMBEDDING_SIZE, check_size, factorised_embeddings, factorised_masked_lm
 from bothways.families.registry import Family, Head, register
+from bothways.heads import FirstTokenClassifier
 from bothways.nn.activations import activation
 from bothways.nn.dropout import Dropout
 
@@ -57,22 +58,6 @@ def build_backbone(config: ElectraConfig, add_pooling_layer: bool) -> dict[str, 
     return modules
 
 
-class ClassificationHead(nn.Module):
-    """Dense, GELU and classes, from the first token."""
-
-    def __init__(self, config: ElectraConfig) -> None:
-        super().__init__()
-        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
-        self.act = activation("gelu")  # whatever hidden_act says, as published
-        p = config.hidden_dropout_prob if config.classifier_dropout is None else config.classifier_dropout
-        self.dropout = Dropout(p)
-        self.out_proj = nn.Linear(config.hidden_size, config.num_labels)
-
-    def forward(self, first: Tensor) -> Tensor:
-        """(B, N) to (B, C)."""
-        return self.out_proj(self.dropout(self.act(self.dense(self.dropout(first)))))
-
-
 class SequenceSummary(nn.Module):
     """One vector of a text from its first token, as ``summary_*`` of the configuration say."""
 
@@ -104,6 +89,12 @@ class DiscriminatorPredictions(nn.Module):
         return self.dense_prediction(self.act(self.dense(hidden))).squeeze(-1)
 
 
+def _sequence_classifier(config: ElectraConfig) -> dict[str, nn.Module]:
+    p = config.hidden_dropout_prob if config.classifier_dropout is None else config.classifier_dropout
+    # GELU whatever hidden_act says, as published
+    return {"classifier": FirstTokenClassifier(config.hidden_size, config.num_labels, p, act="gelu")}
+
+
 def _multiple_choice(config: ElectraConfig) -> dict[str, nn.Module]:
     return {"sequence_summary": SequenceSummary(config), "classifier": nn.Linear(config.hidden_size, 1)}
 
@@ -115,7 +106,7 @@ def _choose(model: Any, first: Tensor) -> Tensor:
 HEADS = {
     "sequence-classification": Head(
         reads="first",
-        build=lambda c: {"classifier": ClassificationHead(c)},
+        build=_sequence_classifier,
         logits=lambda m, x: m.classifier(x),
     ),
     "token-classification": bert.HEADS["token-classification"],
@@ -154,5 +145,10 @@ ELECTRA = register(
         heads=HEADS,
         key_map=KEY_MAP,
         output_embeddings="cls.predictions.decoder",
+        other_names={
+            "embeddings_project": "embeddings.projection",
+            "generator_predictions": "cls.predictions.transform",
+            "generator_lm_head": "cls.predictions.decoder",
+        },
     )
 )
