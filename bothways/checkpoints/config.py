@@ -146,7 +146,8 @@ class PretrainedConfig:
         values = self.to_dict()
         if self.id2label == default_labels(2):
             del values["id2label"], values["label2id"]
-        silent = {key for key, default in COMMON_DEFAULTS.items() if values[key] == default}
+        own = self.own_fields()  # always written: None may differ from the family's default
+        silent = {key for key, default in COMMON_DEFAULTS.items() if key not in own and values[key] == default}
         write_json(directory / CONFIG_NAME, {k: v for k, v in sorted(values.items()) if k not in silent})
 
     def to_diff_dict(self) -> dict[str, Any]:
