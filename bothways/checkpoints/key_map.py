@@ -182,6 +182,11 @@ class KeyMap:
         for patterns in (self._forward, self._backward):
             _check_templates([template for pattern in patterns for template in pattern.sources])
 
+    def without_tie(self, name: str) -> KeyMap:
+        """The same rules, but our parameter ``name`` has values of its own."""
+        kept = [rule for rule in self.rules if not (isinstance(rule, Tie) and rule.name == name)]
+        return KeyMap(*kept, base_prefix=self.base_prefix)
+
     def to_ours(self, names: Iterable[str]) -> Plan:
         """Plan how the tensors of a file become ours.
 
@@ -270,7 +275,7 @@ class KeyMap:
             if tie.name in state and not same_values(state[tie.name], state[tie.to]):
                 raise CheckpointError(
                     f"{tie.name} is tied to {tie.to} but holds other values, and only one of them would be saved. "
-                    "Tie them again, or save with tie_word_embeddings=False."
+                    "Call tie_weights(), or set config.tie_word_embeddings=False to save both."
                 )
             kept.pop(tie.name, None)
             if tie.write:

@@ -179,5 +179,6 @@ ALBERT = register(
         heads=HEADS,
         key_map=KEY_MAP,
         output_embeddings="cls.predictions.decoder",
+        other_names={"predictions": "cls.predictions", "sop_classifier": "cls.seq_relationship"},
     )
 )

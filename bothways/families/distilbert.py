@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -81,6 +82,19 @@ def build_backbone(config: DistilBertConfig, add_pooling_layer: bool) -> dict[st
     }
 
 
+def initialise(path: str, module: nn.Module, config: DistilBertConfig) -> bool:
+    """With ``sinusoidal_pos_embds`` positions begin as waves, and are not trained. Vaswani et al. 2017, section 3.5."""
+    if not (config.sinusoidal_pos_embds and isinstance(module, nn.Embedding) and path.endswith("position_embeddings")):
+        return False
+    position = torch.arange(config.max_position_embeddings, dtype=torch.float64)[:, None]
+    pair = torch.arange(config.dim, dtype=torch.float64) // 2
+    angle = position / 10_000 ** (2 * pair / config.dim)  # (positions, dim)
+    module.weight[:, 0::2] = angle[:, 0::2].sin().to(module.weight)
+    module.weight[:, 1::2] = angle[:, 1::2].cos().to(module.weight)
+    module.weight.requires_grad = False
+    return True
+
+
 def _classifier(config: DistilBertConfig, outputs: int) -> dict[str, nn.Module]:
     return {
         "pre_classifier": nn.Linear(config.dim, config.dim),
@@ -144,5 +158,12 @@ DISTILBERT = register(
         heads=HEADS,
         key_map=KEY_MAP,
         output_embeddings="cls.predictions.decoder",
+        other_names={
+            "transformer": "encoder",
+            "vocab_transform": "cls.predictions.transform.dense",
+            "vocab_layer_norm": "cls.predictions.transform.LayerNorm",
+            "vocab_projector": "cls.predictions.decoder",
+        },
+        initialise=initialise,
     )
 )

@@ -33,7 +33,7 @@ class ModernBertConfig(PretrainedConfig):
     hidden_activation: str = "gelu"
     max_position_embeddings: int = 8192
     initializer_range: float = 0.02
-    initializer_cutoff_factor: float = 2.0
+    initializer_cutoff_factor: float | None = 2.0
     norm_eps: float = 1e-5
     norm_bias: bool = False
     pad_token_id: int = 50283
@@ -113,6 +113,27 @@ def build_backbone(config: ModernBertConfig, add_pooling_layer: bool) -> dict[st
         "embeddings": WordEmbeddings(config),
         "encoder": TransformerStack(block_spec(config), config.num_hidden_layers, lambda i: layer_spec(config, i)),
     }
+
+
+def initialise(path: str, module: nn.Module, config: ModernBertConfig) -> bool:
+    """Normal weights cut off at ``initializer_cutoff_factor`` deviations, smaller where they add to the residuals.
+
+    Source: Warner et al. 2024, appendix A.2 ("Megatron initialisation"), and its published code.
+    """
+    if not isinstance(module, (nn.Linear, nn.Embedding)):
+        return False
+    name = path.rpartition(".")[2]
+    if path.endswith(("output.dense", "transform.dense")) or name == "decoder":
+        deviation = config.initializer_range / math.sqrt(2 * config.num_hidden_layers)
+    elif name == "classifier":
+        deviation = config.hidden_size**-0.5
+    else:
+        deviation = config.initializer_range
+    most = (config.initializer_cutoff_factor or 3) * deviation
+    nn.init.trunc_normal_(module.weight, std=deviation, a=-most, b=most)
+    if getattr(module, "bias", None) is not None:
+        nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+    return True
 
 
 class WordEmbeddings(nn.Module):
@@ -225,6 +246,8 @@ MODERNBERT = register(
         heads=HEADS,
         key_map=KEY_MAP,
         output_embeddings="decoder",
+        other_names={"layers": "encoder.layer", "final_norm": "encoder.final_norm"},
+        initialise=initialise,
     )
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from torch import Tensor, nn
@@ -46,6 +46,9 @@ class Family:
         heads: task name to head.
         key_map: names in published files to names of the house.
         output_embeddings: attribute path of the vocabulary projection, for tying and resizing.
+        other_names: attributes of published classes whose modules have another path here.
+        initialise: (path of a module, module, config) draws the module's first weights and returns True, or returns
+            False where they are drawn as BERT's.
         positions: (config, ids (T,), seqlens) to the positions (T,) of the tokens, counted from 0; None where they
             are the columns.
     """
@@ -56,11 +59,19 @@ class Family:
     heads: Mapping[str, Head]
     key_map: KeyMap
     output_embeddings: str | None = None
+    other_names: Mapping[str, str] = field(default_factory=dict)
+    initialise: Callable[[str, nn.Module, Any], bool] | None = None
     positions: Callable[[Any, Tensor, SeqLens], Tensor] | None = None
 
     @property
     def model_type(self) -> str:
         return self.config_class.model_type
+
+    def key_map_for(self, config: PretrainedConfig) -> KeyMap:
+        """The key map of a model with this configuration: with ``tie_word_embeddings=False`` both matrices count."""
+        if config.tie_word_embeddings or self.output_embeddings is None:
+            return self.key_map
+        return self.key_map.without_tie(f"{self.output_embeddings}.weight")
 
 
 FAMILIES: dict[str, Family] = {}

@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -19,10 +19,17 @@ from bothways.checkpoints.load_report import LoadReport
 from bothways.errors import InputError
 from bothways.families import Family, family_of
 from bothways.models import loading
+from bothways.models.other_names import OtherNames
 
 
-class PreTrainedModel(nn.Module):
-    """Base of all models. A subclass names its family and builds its modules in ``__init__``."""
+class PreTrainedModel(OtherNames):
+    """Base of all models. A subclass names its family and builds its modules in ``__init__``.
+
+    ``named_parameters()`` and ``state_dict()`` have the house's names, which are BERT's: freezing by ``"embeddings" in
+    name`` or ``"encoder.layer.0." in name`` works for all families, but DistilBERT's ``transformer.layer.0.`` and
+    ModernBERT's ``layers.0.`` are ``encoder.layer.0.`` here. ``load_state_dict`` takes both, ``save_pretrained`` writes
+    the ecosystem's, and ``torch.save(model.state_dict())`` keeps ours.
+    """
 
     family: ClassVar[Family]
     config_class: ClassVar[type[PretrainedConfig]]
@@ -30,10 +37,6 @@ class PreTrainedModel(nn.Module):
     load_report: LoadReport | None = None
     config: Any
     main_input_name = "input_ids"
-
-    if TYPE_CHECKING:  # families differ in their modules
-
-        def __getattr__(self, name: str) -> Any: ...
 
     def __init__(self, config: PretrainedConfig) -> None:
         if not isinstance(config, self.family.config_class):
@@ -256,9 +259,15 @@ class PreTrainedModel(nn.Module):
     def post_init(self) -> None:
         """Initialise all weights and tie those that are one. Called once, by the outermost constructor."""
         if not any(p.is_meta for p in self.parameters()):
-            for module in self.modules():
-                loading.initialise(module, self.config.initializer_range)
+            for path, module in self.named_modules():
+                self.initialise(path, module)
         self.tie_weights()
+
+    def initialise(self, path: str, module: nn.Module) -> None:
+        """Draw the first weights of one module, its own parameters only; ``path`` is its name in the model."""
+        with torch.no_grad():
+            if self.family.initialise is None or not self.family.initialise(path, module, self.config):
+                loading.initialise(module, self.config.initializer_range)
 
     init_weights = post_init  # the older name
 
@@ -325,6 +334,16 @@ class PreTrainedModel(nn.Module):
         except AttributeError:
             return None
 
+    def set_output_embeddings(self, value: nn.Linear) -> None:
+        """Replace the vocabulary projection. A model whose matrices are tied ties this one at ``tie_weights()``."""
+        path = self.family.output_embeddings
+        if path is None or self.get_output_embeddings() is None:
+            raise InputError(f"{type(self).__name__} has no vocabulary projection to replace.")
+        parent, _, name = path.rpartition(".")
+        setattr(self.get_submodule(parent), name, value)
+        if parent:
+            self.get_submodule(parent).bias = value.bias
+
     def resize_token_embeddings(
         self, new_num_tokens: int | None = None, pad_to_multiple_of: int | None = None, mean_resizing: bool = True
     ) -> nn.Embedding:
@@ -341,22 +360,18 @@ class PreTrainedModel(nn.Module):
         count = old.num_embeddings if new_num_tokens is None else new_num_tokens
         if pad_to_multiple_of:
             count = -(-count // pad_to_multiple_of) * pad_to_multiple_of
-        new = nn.Embedding(count, old.embedding_dim, padding_idx=old.padding_idx, device=old.weight.device)
-        new.to(old.weight.dtype).requires_grad_(old.weight.requires_grad)
-        kept = min(count, old.num_embeddings)
-        with torch.no_grad():
-            new.weight.normal_(0.0, self.config.initializer_range)
-            if mean_resizing:
-                new.weight += old.weight.mean(0)
-            new.weight[:kept] = old.weight[:kept]
+        spread = self.config.initializer_range
+        padding = old.padding_idx if old.padding_idx is None or old.padding_idx < count else None
+        new = nn.Embedding(count, old.embedding_dim, padding_idx=padding, device="meta")
+        new.weight = _resized(old.weight, count, spread, mean_resizing)
         self.set_input_embeddings(new)
         decoder = self.get_output_embeddings()
         if decoder is not None:
             decoder.out_features = count
+            if not self.config.tie_word_embeddings:
+                decoder.weight = _resized(decoder.weight, count, spread, mean_resizing)
             if decoder.bias is not None:
-                bias = decoder.bias.new_zeros(count)
-                bias[:kept] = decoder.bias.detach()[:kept]
-                decoder.bias = nn.Parameter(bias)
+                decoder.bias = _resized(decoder.bias, count, 0.0, False)
         self.config.vocab_size = count
         self.tie_weights()
         return new
@@ -451,6 +466,17 @@ class ModelInputs:
             columns = columns - row * seq
             padded[row, :, columns[:, None], columns[None, :]] = own
         return padded
+
+
+@torch.no_grad()
+def _resized(old: Tensor, count: int, spread: float, around_mean: bool) -> nn.Parameter:
+    """A parameter (count, ...) with the old rows, and further ones from a normal distribution of that spread."""
+    new = torch.empty(count, *old.shape[1:], dtype=old.dtype, device=old.device).normal_(0.0, spread)
+    if around_mean:
+        new += old.mean(0)
+    kept = min(count, len(old))
+    new[:kept] = old[:kept]
+    return nn.Parameter(new, requires_grad=old.requires_grad)
 
 
 def _loading_info(report: LoadReport | None) -> dict[str, list[Any]]:

@@ -18,7 +18,6 @@ from bothways.models.task_models import (
     TaskModel,
     TokenClassificationModel,
 )
-from bothways.nn.stack import TransformerStack
 
 
 class DistilBertPreTrainedModel(PreTrainedModel):
@@ -32,11 +31,6 @@ class DistilBertModel(EncoderModel):
 
     family = DISTILBERT
     has_pooler = False
-
-    @property
-    def transformer(self) -> TransformerStack:
-        """The ecosystem's name of ``encoder``."""
-        return self.encoder
 
     def forward(  # type: ignore[override]
         self,

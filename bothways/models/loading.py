@@ -39,7 +39,7 @@ def fill_from_directory(
     with open_weights(directory, allow_pickle=allow_pickle) as weights:
         tensors, report = load_tensors(
             weights,
-            model.family.key_map,
+            model.family.key_map_for(model.config),
             wanted,
             base_prefix=model.family.base_prefix,
             ignore_mismatched_sizes=ignore_mismatched_sizes,
@@ -54,7 +54,7 @@ def fill(model: PreTrainedModel, tensors: dict[str, torch.Tensor], dtype: torch.
     cast = {name: t.to(dtype) if t.is_floating_point() else t for name, t in tensors.items()}
     model.load_state_dict(cast, strict=False, assign=True)
     model.tie_weights()
-    for module in model.modules():
+    for path, module in model.named_modules():
         own = list(module.named_parameters(recurse=False))
         missing = [name for name, parameter in own if parameter.is_meta]
         if missing:
@@ -62,7 +62,7 @@ def fill(model: PreTrainedModel, tensors: dict[str, torch.Tensor], dtype: torch.
                 empty = torch.empty(getattr(module, name).shape, dtype=dtype)
                 setattr(module, name, nn.Parameter(empty))
             kept = {name: p.detach().clone() for name, p in own if name not in missing}
-            initialise(module, model.config.initializer_range)
+            model.initialise(path, module)
             for name, value in kept.items():
                 getattr(module, name).data.copy_(value)
     model.tie_weights()
@@ -100,8 +100,12 @@ def save(
     model.config.architectures = [type(model).__name__]
     model.config.torch_dtype = str(model.dtype).removeprefix("torch.")
     model.config.save_pretrained(directory)
-    weights = model.state_dict() if state_dict is None else state_dict
-    write_weights(directory, model.family.key_map.to_theirs(weights), max_shard_size=max_shard_size)
+    weights = dict(model.state_dict() if state_dict is None else state_dict)
+    vocabulary = f"{model.family.output_embeddings}.weight"
+    if vocabulary in weights and not model.config.tie_word_embeddings:
+        weights[vocabulary] = weights[vocabulary].clone()  # the matrices may still be one, if untied after building
+    tensors = model.family.key_map_for(model.config).to_theirs(weights)
+    write_weights(directory, tensors, max_shard_size=max_shard_size)
 
 
 def parse_dtype(dtype: torch.dtype | str | None, tensors: dict[str, torch.Tensor] | None = None) -> torch.dtype:

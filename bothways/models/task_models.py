@@ -44,6 +44,8 @@ class EncoderModel(PreTrainedModel):
         super().__init__(config)
         for name, module in self.family.build_backbone(config, add_pooling_layer).items():
             setattr(self, name, module)
+        if self.has_pooler and not hasattr(self, "pooler"):
+            self.pooler = None  # as the reference's, so that ``model.pooler is None`` can be asked
         if not nested:
             self.post_init()
 
@@ -102,7 +104,7 @@ class EncoderModel(PreTrainedModel):
         extras = _extras(inputs, encoded)
         last = inputs.unpack(encoded.hidden)
         pooled = None
-        if hasattr(self, "pooler"):
+        if getattr(self, "pooler", None) is not None:
             pooled = self.pooler(encoded.hidden.index_select(0, inputs.batch.seqlens.first_tokens))
         output = BaseModelOutputWithPooling(last_hidden_state=last, pooler_output=pooled, **extras)
         if not self.has_pooler or (self.config.return_dict if return_dict is None else return_dict):
