@@ -20,8 +20,9 @@ from bothways.data.choices import ChoiceExample, LabelledChoices, load_choices
 from bothways.errors import DataError
 from bothways.evaluation.baseline import Predictions, train_baseline
 from bothways.progress import progress_bar
+from bothways.tasks.crossed import CrossedText, crossed_logits, encode_crossed
 from bothways.tasks.encoded import EncodedTexts, encode, joined
-from bothways.tasks.text_classification import softmax
+from bothways.tasks.multiple_choice import choice_scores
 from bothways.training.entity_task import refuse_text_options
 from bothways.training.loop import Features
 from bothways.training.scoring import predictions_from
@@ -35,7 +36,6 @@ from bothways.training.task import (
     TrainingSet,
     TrainingTask,
 )
-from bothways.training.text_task import sequence_logits
 
 FEW_QUESTIONS = 5_000
 
@@ -114,7 +114,7 @@ class ChoiceTask(TrainingTask):
         )
 
     def training_set(self, tokenizer: Any, limit: int, config: Any) -> TrainingSet:
-        encoded = _encoded(tokenizer, self.split.train, limit, "truncate")
+        encoded = _encoded(tokenizer, self.split.train, limit)
         labels = torch.tensor([example.label for example in self.split.train])
         return TrainingSet(
             features=Features(encoded.input_ids, encoded.token_type_ids, labels, sequences=self.choices),
@@ -122,12 +122,20 @@ class ChoiceTask(TrainingTask):
             cut=int(np.array(encoded.truncated).reshape(-1, self.choices).any(1).sum()),
         )
 
-    def encode_evaluation(self, tokenizer: Any, most: int | None) -> EncodedTexts:
-        return _encoded(tokenizer, self.split.evaluation, most, "truncate")
+    def encode_evaluation(self, tokenizer: Any, most: int | None) -> list[CrossedText]:
+        texts, seconds = [e.text for e in self.split.evaluation], [e.second_texts for e in self.split.evaluation]
+        return list(encode_crossed(tokenizer, texts, seconds, max_length=most, what="choice"))
 
-    def answer(self, runner: Any, encoded: EncodedTexts) -> Predictions:
-        logits = sequence_logits(runner, encoded.input_ids, encoded.token_type_ids)
-        return self._predictions(softmax(logits[:, 0].reshape(-1, self.choices)))
+    def answer(self, runner: Any, encoded: list[CrossedText]) -> Predictions:
+        scores = []
+        with progress_bar("Scoring", len(encoded)) as advance:
+            for crossed, logits in crossed_logits(iter(encoded), runner.sequence_logits):
+                scores.append(choice_scores(crossed, logits))
+                advance()
+        return self._predictions(np.array(scores))
+
+    def windowed(self, encoded: list[CrossedText]) -> int:
+        return sum(text.n_windows > 1 for text in encoded)
 
     def gold(self) -> list[Any]:
         return [str(example.label) for example in self.split.evaluation]
@@ -197,22 +205,14 @@ def _pairs(examples: Sequence[ChoiceExample]) -> tuple[list[str], list[str | Non
     return [e.text for e in examples for _ in e.choices], [second for e in examples for second in e.second_texts]
 
 
-def _encoded(tokenizer: Any, examples: Sequence[ChoiceExample], limit: int | None, long_input: str) -> EncodedTexts:
+def _encoded(tokenizer: Any, examples: Sequence[ChoiceExample], limit: int | None) -> EncodedTexts:
+    """All pairs of text and choice, the text cut where it is too long."""
     texts, pairs = _pairs(examples)
     parts = []
     with progress_bar("Tokenising", len(texts)) as advance:
         for i in range(0, len(texts), CHUNK):
-            chunk = texts[i : i + CHUNK]
-            parts.append(
-                encode(
-                    tokenizer,
-                    chunk,
-                    pairs[i : i + CHUNK],
-                    max_length=limit,
-                    long_input=long_input,
-                    truncation="only_first",
-                    first=i,
-                )
-            )
-            advance(len(chunk))
+            chunk = slice(i, i + CHUNK)
+            how: dict[str, Any] = {"long_input": "truncate", "truncation": "only_first", "first": i}
+            parts.append(encode(tokenizer, texts[chunk], pairs[chunk], max_length=limit, **how))
+            advance(len(texts[chunk]))
     return joined(parts)

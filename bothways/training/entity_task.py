@@ -107,16 +107,16 @@ class EntityTask(TrainingTask):
 
     def training_set(self, tokenizer: Any, limit: int, config: Any) -> TrainingSet:
         ids: list[np.ndarray] = []
+        types: list[np.ndarray] = []
         labels: list[np.ndarray] = []
         lengths: list[int] = []
         for examples, tokens in _encoded(tokenizer, self.split.train, limit):
             own = [[config.label2id[tag] for tag in example.tags] for example in examples]
-            rows = zip(tokens.encoded.input_ids, token_labels(tokens, own), strict=True)
-            for row, row_labels in rows:
-                ids.append(np.array(row, dtype=np.int32))
-                labels.append(np.array(row_labels, dtype=np.int64))
+            ids += [np.array(row, dtype=np.int32) for row in tokens.encoded.input_ids]
+            types += [np.array(row, dtype=np.int8) for row in tokens.encoded.token_type_ids or ()]
+            labels += [np.array(row, dtype=np.int64) for row in token_labels(tokens, own)]
             lengths += tokens.encoded.n_tokens
-        return TrainingSet(features=Features(ids, None, labels), n_tokens=tuple(lengths), notes=self.told)
+        return TrainingSet(features=Features(ids, types or None, labels), n_tokens=tuple(lengths), notes=self.told)
 
     def encode_evaluation(self, tokenizer: Any, most: int | None) -> list[EncodedTokens]:
         return [tokens for _, tokens in _encoded(tokenizer, self.split.evaluation, most)]
