@@ -104,8 +104,9 @@ class EncoderModel(PreTrainedModel):
         extras = _extras(inputs, encoded)
         last = inputs.unpack(encoded.hidden)
         pooled = None
-        if getattr(self, "pooler", None) is not None:
-            pooled = self.pooler(encoded.hidden.index_select(0, inputs.batch.seqlens.first_tokens))
+        pooler = getattr(self, "pooler", None)
+        if pooler is not None:
+            pooled = pooler(encoded.hidden.index_select(0, inputs.batch.seqlens.first_tokens))
         output = BaseModelOutputWithPooling(last_hidden_state=last, pooler_output=pooled, **extras)
         if not self.has_pooler or (self.config.return_dict if return_dict is None else return_dict):
             return _returned(output, self.config, return_dict)
