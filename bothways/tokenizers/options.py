@@ -62,6 +62,8 @@ def call_options(**given: Any) -> CallOptions:
     """The options of a call; an unknown name is refused and the nearest known one named."""
     if given.pop("pad_to_max_length", False):  # how tutorials wrote it before version 3
         given["padding"] = "max_length"
+    if "truncation_strategy" in given:  # of the same age, and still on the pages of published models
+        given["truncation"] = given.pop("truncation_strategy")
     known = [field.name for field in fields(CallOptions)]
     for name in given:
         if name not in known:
