@@ -81,7 +81,7 @@ def pipeline(
         model = load_model(model, cls, config, _loaded_dtype(dtype, device), {**model_kwargs, **routes})
     if tokenizer is None or isinstance(tokenizer, (str, os.PathLike, tuple)):
         tokenizer = _load_tokenizer(tokenizer, source, use_fast, routes)
-    return cls(model=model, tokenizer=tokenizer, task=name, device=device, dtype=dtype, **kwargs)
+    return cls(model=model, tokenizer=tokenizer, task=task, device=device, dtype=dtype, **kwargs)
 
 
 def infer_task(model: Any, config: Any, routes: dict[str, Any]) -> str:
