@@ -22,7 +22,10 @@ def comparison_table(comparison: Comparison) -> Table:
     )
     table.add_column("model", overflow="fold")
     for i, score in enumerate(comparison.rows[0].scores):
-        table.add_column(score.title + ("\n(95 % interval)" if i == 0 else ""), justify="right")
+        title = score.title.removesuffix(" correlation")  # the table fits a terminal of 80 columns
+        title += "\n(95 % interval)" if i == 0 else ""
+        widest = max(map(len, title.split()))  # which wraps between words, never inside
+        table.add_column(title, justify="right", min_width=widest)
     for heading in ("training", "per 1,000\ntexts", "size"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in comparison.rows:
