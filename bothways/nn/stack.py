@@ -145,7 +145,7 @@ class TransformerStack(nn.Module):
 
     def _current_versions(self) -> tuple[tuple[int, int], ...]:
         """Changes when a parameter is replaced, moved, cast or written to."""
-        return tuple((p.data_ptr(), p._version) for p in self.parameters())
+        return tuple((p.data_ptr(), p._version) for p in _parameters(self))
 
 
 class SharedStack(TransformerStack):
@@ -168,3 +168,19 @@ class SharedStack(TransformerStack):
 
     def sequence(self) -> list[list[TransformerBlock]]:
         return [list(self.layer[group]) for group in self._group_of]  # type: ignore[call-overload]
+
+
+def _parameters(module: nn.Module) -> list[nn.Parameter]:
+    """The parameters of a module and of all modules in it, as they are now; those of a shared module come again.
+
+    ``Module.parameters`` spends most of its time on names, and a short text asks twice. Measured for 6 layers between
+    the large products of such calls, one AVX2 core: 0.7 ms a call against 0.4.
+    """
+    found: list[nn.Parameter] = []
+    waiting: list[nn.Module | None] = [module]
+    while waiting:
+        one = waiting.pop()
+        if one is not None:
+            found += [p for p in one._parameters.values() if p is not None]
+            waiting += one._modules.values()
+    return found
