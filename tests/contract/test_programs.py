@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-
 import pytest
 
 from tests.contract.compare import differences
-from tests.contract.models import make_all
 from tests.contract.programs import programs, run_quietly
 
-transformers = pytest.importorskip("transformers")
+pytest.importorskip("transformers")
 
 THEIRS = programs("transformers")
 OURS = programs("bothways")
@@ -34,17 +31,6 @@ IGNORED_THERE = {"tokens.pad_to_max_length_in_the_older_spelling"}
 SCORED_OTHERWISE = [name for name in OURS if "question-answering" in str(OURS[name].__code__.co_consts)]
 SCORED_OTHERWISE += ["questions.two_texts"]
 """Answers are ranked by probabilities over all windows here, and as the reference ranks them with ``compat="v4"``."""
-
-
-@pytest.fixture(scope="session")
-def models(tmp_path_factory):
-    transformers.logging.set_verbosity_error()
-    return make_all(tmp_path_factory.mktemp("models"))
-
-
-@pytest.fixture(autouse=True)
-def quiet(caplog):
-    caplog.set_level(logging.ERROR, logger="bothways")
 
 
 @pytest.mark.parametrize("name", [n for n in OURS if n not in {*NOT_THERE, *IGNORED_THERE, *SCORED_OTHERWISE}])
