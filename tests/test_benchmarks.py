@@ -448,3 +448,22 @@ def test_answers_are_compared_without_their_scores() -> None:
     assert _task_systems.differences("token-classification", answers[:1], moved) == 1
     vectors = [_task_systems.comparable("embedding", [0.1, 0.2 + d]) for d in (0.0, 1e-5, 1e-3)]
     assert _task_systems.differences("embedding", vectors[:1] * 2, vectors[1:]) == 1
+
+
+@pytest.mark.skipif(not _common.is_installed("transformers"), reason="needs the reference to make models")
+def test_memory_of_streams(in_process: None, task_data: Path, encoder: Path, tmp_path: Path) -> None:
+    arguments = ["--data", str(task_data), "--model", str(encoder), "--threads", "1", "--rows", "5"]
+    result = read(memory.main([*arguments, "--cases", "questions", "--out", str(tmp_path / "m.json")]))
+    assert result["benchmark"] == "memory-streams" and list(result["raw"]) == ["streams"]
+    found = result["raw"]["streams"]["questions"]
+    assert found["rows"] == 5 and 1 < found["start"] <= found["tenth"] <= found["end"]
+    rows = tmp_path / "rows.jsonl"
+    assert memory.write_rows(memory.parse(arguments), "entities", rows) == 5
+    assert [json.loads(line) for line in rows.read_text().splitlines()] == ["a dull film ."] * 5
+
+
+def test_a_stream_may_not_grow() -> None:
+    same = {"rows": 5553, "start": 500.0, "tenth": 700.0, "end": 799.0, "seconds": 60.0}
+    table = memory.stream_table({"questions": same, "entities": same | {"end": 801.0}})
+    assert table.rows[0] == ("questions: question-answering", "5,553", "500", "200", "299", "60", "yes")
+    assert table.rows[1][-3:] == ("301", "60", "no")
