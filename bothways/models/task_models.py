@@ -45,7 +45,7 @@ class EncoderModel(PreTrainedModel):
         for name, module in self.family.build_backbone(config, add_pooling_layer).items():
             setattr(self, name, module)
         if self.has_pooler and not hasattr(self, "pooler"):
-            self.pooler = None  # as the reference's, so that ``model.pooler is None`` can be asked
+            self.pooler: Any = None  # as the reference's, so that ``model.pooler is None`` can be asked
         if not nested:
             self.post_init()
 

@@ -15,6 +15,7 @@ from bothways.models.runner import PackedRunner
 from bothways.models.task_models import TaskModel
 from bothways.pipelines.options import TextOptions
 from bothways.pipelines.streaming import CHUNK_CHARACTERS, CHUNK_ITEMS, chunks
+from bothways.pipelines.tokenizer_fit import check_tokenizer
 from bothways.tokenizers.base import PreTrainedTokenizerBase
 
 
@@ -32,7 +33,7 @@ class Pipeline:
         options: defaults of the task's options, which each call can override.
 
     Raises:
-        InputError: the model or the tokeniser does not fit the task.
+        InputError: the model or the tokeniser does not fit the task, or the tokeniser not the model.
         TypeError: an unknown option.
     """
 
@@ -60,6 +61,7 @@ class Pipeline:
             )
         self.task = task or self.default_task
         self.model = self.check_model(model)
+        check_tokenizer(self.model, tokenizer)
         self.tokenizer = tokenizer
         self.device = choose_device(device, model.device)
         if self.model.device != self.device:

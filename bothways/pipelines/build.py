@@ -37,11 +37,23 @@ def pipeline(
     pipeline_class: type[Pipeline] | None = None,
     **kwargs: Any,
 ) -> Any:
-    """Make a pipeline.
+    """Make a pipeline. Every task answers one input, a list, or a stream of them; its class says which options it has.
+
+    ==============================  =================================================================================
+    task                            input
+    ==============================  =================================================================================
+    ``"text-classification"``       a text, or a pair ``{"text": …, "text_pair": …}`` (``"sentiment-analysis"``)
+    ``"token-classification"``      a text, whose entities are found (also ``"ner"``)
+    ``"question-answering"``        ``question=…, context=…``, or a dictionary of both
+    ``"fill-mask"``                 a text with one or more masks (``pipe.tokenizer.mask_token``)
+    ``"zero-shot-classification"``  a text, and ``candidate_labels=[…]``; needs a model for inference (NLI)
+    ``"multiple-choice"``           ``question=…, choices=[…]``, or a dictionary of both
+    ``"next-sentence-prediction"``  two texts, or ``{"text": …, "text_pair": …}``
+    ``"feature-extraction"``        a text, whose tokens get vectors
+    ==============================  =================================================================================
 
     Args:
-        task: ``"text-classification"`` (also ``"sentiment-analysis"``), ``"fill-mask"``, ``"feature-extraction"``; by
-            default what the model was made for.
+        task: one of these; by default what the model was made for.
         model: a name, a directory or a loaded model. Only feature extraction has a default.
         config: a configuration, or the name of one, in place of the model's.
         tokenizer: a tokeniser, its name, or (name, options); by default that of the model.
@@ -58,7 +70,7 @@ def pipeline(
     Raises:
         UnknownTaskError: no such task (a ``KeyError``).
         UsageError: the arguments do not say which model to use.
-        InputError: the model has no head for the task.
+        InputError: the model has no head for the task, or the tokeniser has more tokens than the model.
         ModelNotFoundError: the model's name leads nowhere.
     """
     model_kwargs = dict(model_kwargs or {})
