@@ -25,10 +25,12 @@ from bothways.models.other_names import OtherNames
 class PreTrainedModel(OtherNames):
     """Base of all models. A subclass names its family and builds its modules in ``__init__``.
 
-    ``named_parameters()`` and ``state_dict()`` have the house's names, which are BERT's: freezing by ``"embeddings" in
-    name`` or ``"encoder.layer.0." in name`` works for all families, but DistilBERT's ``transformer.layer.0.`` and
-    ModernBERT's ``layers.0.`` are ``encoder.layer.0.`` here. ``load_state_dict`` takes both, ``save_pretrained`` writes
-    the ecosystem's, and ``torch.save(model.state_dict())`` keeps ours.
+    ``named_parameters()`` and ``state_dict()`` have the house's names, which are BERT's: for BERT and RoBERTa with its
+    namesakes those of published files. Freezing by ``"embeddings" in name`` or ``"encoder.layer.0." in name`` works for
+    all families; what differs is DistilBERT's ``transformer.layer.0.`` and ModernBERT's ``layers.0.``, which are
+    ``encoder.layer.0.`` here, and ALBERT's ``encoder.albert_layer_groups.0.albert_layers.0.``, ``encoder.layer.0.0.``
+    here. ``load_state_dict`` takes both, ``save_pretrained`` writes the published names, and
+    ``torch.save(model.state_dict())`` keeps ours.
     """
 
     family: ClassVar[Family]

@@ -139,3 +139,15 @@ def test_names_for_freezing(model_type):
     assert any(name.startswith("classifier") for name in names)
     head = [n for n in names if not n.startswith(f"{model.base_model_prefix}.")]
     assert 0 < len(head) <= 4
+
+
+@pytest.mark.parametrize(("key", "cls"), ALL_CLASSES, ids=[cls.__name__ for _, cls in ALL_CLASSES])
+def test_state_dictionaries(key, cls, tmp_path):
+    theirs, ours = tiny_pair(*key)
+    torch.save(ours.state_dict(), tmp_path / "state.pt")
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    again = cls(ours.config)
+    again.load_state_dict(state)
+    assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), again.parameters(), strict=True))
+    if key[0] in ("bert", "camembert", "roberta", "xlm-roberta"):
+        assert list(theirs.load_state_dict(state)) == [[], []]  # nothing missing, nothing unexpected
