@@ -238,6 +238,9 @@ def pair_frame(
     """
     texts = [min(filter(str.strip, own), key=len, default="a") for own in (firsts, seconds)]
     alone = [e.ids for e in tokenizer.encode_texts(texts, add_special_tokens=False)]
+    if not all(alone):  # control characters, which WordPiece drops, are no tokens and still no white space
+        texts = [text if ids else "a" for text, ids in zip(texts, alone, strict=True)]
+        alone = [e.ids for e in tokenizer.encode_texts(texts, add_special_tokens=False)]
     probe = tokenizer.encode_texts([tuple(texts)], add_special_tokens=add_special_tokens)[0]
     one, two = ([i for i, of in enumerate(probe.sequence_ids) if of == number] for number in (0, 1))
     ids, of = probe.ids, probe.type_ids
