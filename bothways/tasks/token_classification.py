@@ -209,12 +209,9 @@ def token_scores(logits: Sequence[np.ndarray], tokens: EncodedTokens) -> list[np
         whole = logits[first]
         if i in tokens.encoded.windows:
             windows = tokens.encoded.windows[i]
-            length = tokens.encoded.n_tokens[i]
-            chosen, place = best_windows(windows, length)
-            whole = np.empty((length, logits[first].shape[1]), dtype=logits[first].dtype)
-            for number in range(len(windows)):
-                own = chosen == number
-                whole[own] = logits[first + number][place[own]]
+            chosen, place = best_windows(windows, tokens.encoded.n_tokens[i])
+            starts = np.cumsum([0, *map(len, windows[:-1])])
+            whole = np.concatenate(logits[first : first + len(windows)])[starts[chosen] + place]
         if not np.isfinite(whole).all():
             raise CheckpointError(
                 f"the model gives no numbers (NaN or infinite) for text {i}: its weights are damaged, or too large for "
