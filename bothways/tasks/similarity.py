@@ -50,7 +50,7 @@ def semantic_search(queries: Any, corpus: Any, top_k: int = 10) -> list[list[dic
     found: list[list[dict[str, Any]]] = []
     rows = max(1, BLOCK_ELEMENTS // max(1, len(known)))
     for start in range(0, len(asked), rows):
-        scores = cos_sim(asked[start : start + rows], known)
+        scores = asked[start : start + rows] @ known.T
         found.extend(_best(row, min(top_k, len(known))) for row in scores)
     return found
 
