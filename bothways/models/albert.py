@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from bothways.families.albert import ALBERT, AlbertConfig
 from bothways.models.base import PreTrainedModel
+from bothways.models.pretraining_models import MaskedLMModel, SentenceOrderModel
 from bothways.models.task_models import (
     EncoderModel,
-    MaskedLMModel,
     MultipleChoiceModel,
     QuestionAnsweringModel,
-    SentenceOrderModel,
     SequenceClassificationModel,
     TaskModel,
     TokenClassificationModel,

@@ -1,11 +1,11 @@
-"""What all models share: configuration, loading, saving, sizes, and the way from rectangles to packed batches."""
+"""What all models share: configuration, loading, saving, sizes, the form for inference."""
 
 from __future__ import annotations
 
 import inspect
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,16 +13,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bothways.batching import Layout, PackedBatch, SeqLens, pack
+from bothways.batching import PackedBatch, SeqLens
 from bothways.checkpoints.config import PretrainedConfig, read_config
 from bothways.checkpoints.load_report import LoadReport
 from bothways.errors import InputError
 from bothways.families import Family, family_of
 from bothways.models import loading
-from bothways.models.other_names import OtherNames
+from bothways.models.inputs import ModelInputs
+from bothways.models.vocabulary import WithVocabulary
 
 
-class PreTrainedModel(OtherNames):
+class PreTrainedModel(WithVocabulary):
     """Base of all models. A subclass names its family and builds its modules in ``__init__``.
 
     ``named_parameters()`` and ``state_dict()`` have the house's names, which are BERT's: for BERT and RoBERTa with its
@@ -273,16 +274,6 @@ class PreTrainedModel(OtherNames):
 
     init_weights = post_init  # the older name
 
-    def tie_weights(self) -> None:
-        """Let the vocabulary projection be the matrix of the word embeddings."""
-        decoder = self.get_output_embeddings()
-        if decoder is not None:
-            if self.config.tie_word_embeddings:
-                decoder.weight = self.get_input_embeddings().weight
-            parent = self.family.output_embeddings.rpartition(".")[0]  # type: ignore[union-attr]
-            if parent:  # a head of its own shows the bias, too, as published files do
-                self.get_submodule(parent).bias = decoder.bias
-
     def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: dict[str, Any] | None = None) -> None:
         """Keep only the input of each layer for the backward pass, compute the rest again: less memory, more time."""
         self.base_model.encoder.gradient_checkpointing = True
@@ -323,61 +314,6 @@ class PreTrainedModel(OtherNames):
         chosen = [p for p in self.parameters() if id(p) not in left_out and (p.requires_grad or not only_trainable)]
         return sum(p.numel() for p in chosen)
 
-    def get_input_embeddings(self) -> Any:
-        return self.base_model.embeddings.word_embeddings
-
-    def set_input_embeddings(self, value: nn.Embedding) -> None:
-        self.base_model.embeddings.word_embeddings = value
-
-    def get_output_embeddings(self) -> nn.Linear | None:
-        path = self.family.output_embeddings
-        try:
-            return None if path is None else self.get_submodule(path)  # type: ignore[return-value]
-        except AttributeError:
-            return None
-
-    def set_output_embeddings(self, value: nn.Linear) -> None:
-        """Replace the vocabulary projection. A model whose matrices are tied ties this one at ``tie_weights()``."""
-        path = self.family.output_embeddings
-        if path is None or self.get_output_embeddings() is None:
-            raise InputError(f"{type(self).__name__} has no vocabulary projection to replace.")
-        parent, _, name = path.rpartition(".")
-        setattr(self.get_submodule(parent), name, value)
-        if parent:
-            self.get_submodule(parent).bias = value.bias
-
-    def resize_token_embeddings(
-        self, new_num_tokens: int | None = None, pad_to_multiple_of: int | None = None, mean_resizing: bool = True
-    ) -> nn.Embedding:
-        """Give the vocabulary another size. Old rows are kept; new ones are drawn as in a new model.
-
-        Args:
-            new_num_tokens: rows wanted; None only reports the embeddings.
-            pad_to_multiple_of: round the number up.
-            mean_resizing: draw the new rows around the mean of the old ones.
-        """
-        old = self.get_input_embeddings()
-        if new_num_tokens is None and pad_to_multiple_of is None:
-            return old
-        count = old.num_embeddings if new_num_tokens is None else new_num_tokens
-        if pad_to_multiple_of:
-            count = -(-count // pad_to_multiple_of) * pad_to_multiple_of
-        spread = self.config.initializer_range
-        padding = old.padding_idx if old.padding_idx is None or old.padding_idx < count else None
-        new = nn.Embedding(count, old.embedding_dim, padding_idx=padding, device="meta")
-        new.weight = _resized(old.weight, count, spread, mean_resizing)
-        self.set_input_embeddings(new)
-        decoder = self.get_output_embeddings()
-        if decoder is not None:
-            decoder.out_features = count
-            if not self.config.tie_word_embeddings:
-                decoder.weight = _resized(decoder.weight, count, spread, mean_resizing)
-            if decoder.bias is not None:
-                decoder.bias = _resized(decoder.bias, count, 0.0, False)
-        self.config.vocab_size = count
-        self.tie_weights()
-        return new
-
     def prepare_for_inference(self, dtype: torch.dtype | str | None = None) -> Any:
         """Take, once, the form that predicts fastest: joined projections, in ``dtype``, blocked for this CPU.
 
@@ -407,78 +343,6 @@ class PreTrainedModel(OtherNames):
             if tie.to in renamed and tie.name in own and own[tie.name] is own.get(tie.to):
                 renamed.setdefault(tie.name, renamed[tie.to])
         return super().load_state_dict(renamed, strict=strict, assign=assign)
-
-
-@dataclass(frozen=True)
-class ModelInputs:
-    """The arguments of a ``forward`` in packed form.
-
-    Attributes:
-        layout: undoes the packing; None when the caller gave a ``PackedBatch`` and gets packed outputs.
-        inputs_embeds: (T, N) or None.
-    """
-
-    batch: PackedBatch
-    layout: Layout | None
-    inputs_embeds: Tensor | None
-
-    @classmethod
-    def of(
-        cls,
-        input_ids: Tensor | PackedBatch | None,
-        attention_mask: Tensor | None,
-        token_type_ids: Tensor | None,
-        position_ids: Tensor | None,
-        inputs_embeds: Tensor | None,
-    ) -> ModelInputs:
-        """Pack what everybody's code passes: (B, S) tensors, or (B, S, N) for ``inputs_embeds``.
-
-        Raises:
-            InputError: neither or both of ids and embeddings, or a shape that is not (batch, sequence).
-        """
-        if isinstance(input_ids, PackedBatch):
-            return cls(input_ids, None, inputs_embeds)
-        if (input_ids is None) == (inputs_embeds is None):
-            raise InputError("pass either input_ids or inputs_embeds (one of them, not both).")
-        if input_ids is None:
-            assert inputs_embeds is not None
-            input_ids = torch.zeros(inputs_embeds.shape[:2], dtype=torch.int64, device=inputs_embeds.device)
-        if input_ids.ndim != 2 or input_ids.shape[1] == 0:
-            raise InputError(
-                f"input_ids has shape {tuple(input_ids.shape)}, expected (batch, sequence) with at least one token. "
-                "For one text add a batch dimension: return_tensors='pt' does."
-            )
-        for name, tensor in (("token_type_ids", token_type_ids), ("position_ids", position_ids)):
-            if tensor is not None and tensor.shape[-1] != input_ids.shape[1]:
-                raise InputError(f"{name} has shape {tuple(tensor.shape)}, input_ids {tuple(input_ids.shape)}.")
-        batch, layout = pack(input_ids, attention_mask, token_type_ids, position_ids)
-        return cls(batch, layout, None if inputs_embeds is None else layout.pack(inputs_embeds))
-
-    def unpack(self, tokens: Tensor, fill: float = 0.0) -> Tensor:
-        """(T, ...) to (B, S, ...), or unchanged for a packed caller."""
-        return tokens if self.layout is None else self.layout.unpack(tokens, fill)
-
-    def unpack_weights(self, weights: list[Tensor]) -> Tensor:
-        """Attention weights of each sequence, (H, L, L), to (B, H, S, S) with zeros at padding."""
-        layout = self.layout or Layout.padded(self.batch.seqlens)
-        batch, seq = layout.shape
-        places = layout.kept if layout.kept is not None else torch.arange(batch * seq, device=weights[0].device)
-        padded = weights[0].new_zeros(batch, weights[0].shape[0], seq, seq)
-        for row, (own, columns) in enumerate(zip(weights, places.split(layout.seqlens.lengths), strict=True)):
-            columns = columns - row * seq
-            padded[row, :, columns[:, None], columns[None, :]] = own
-        return padded
-
-
-@torch.no_grad()
-def _resized(old: Tensor, count: int, spread: float, around_mean: bool) -> nn.Parameter:
-    """A parameter (count, ...) with the old rows, and further ones from a normal distribution of that spread."""
-    new = torch.empty(count, *old.shape[1:], dtype=old.dtype, device=old.device).normal_(0.0, spread)
-    if around_mean:
-        new += old.mean(0)
-    kept = min(count, len(old))
-    new[:kept] = old[:kept]
-    return nn.Parameter(new, requires_grad=old.requires_grad)
 
 
 def _loading_info(report: LoadReport | None) -> dict[str, list[Any]]:

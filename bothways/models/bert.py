@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from bothways.families.bert import BERT, BertConfig
 from bothways.models.base import PreTrainedModel
+from bothways.models.pretraining_models import MaskedLMModel, NextSentenceModel, PreTrainingModel
 from bothways.models.task_models import (
     EncoderModel,
-    MaskedLMModel,
     MultipleChoiceModel,
-    NextSentenceModel,
-    PreTrainingModel,
     QuestionAnsweringModel,
     SequenceClassificationModel,
     TokenClassificationModel,

@@ -9,9 +9,9 @@ from torch import Tensor
 from bothways.batching import PackedBatch
 from bothways.families.distilbert import DISTILBERT, DistilBertConfig
 from bothways.models.base import PreTrainedModel
+from bothways.models.pretraining_models import MaskedLMModel
 from bothways.models.task_models import (
     EncoderModel,
-    MaskedLMModel,
     MultipleChoiceModel,
     QuestionAnsweringModel,
     SequenceClassificationModel,

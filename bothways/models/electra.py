@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from bothways.families.electra import ELECTRA, ElectraConfig
 from bothways.models.base import PreTrainedModel
+from bothways.models.pretraining_models import DiscriminatorModel, MaskedLMModel
 from bothways.models.task_models import (
-    DiscriminatorModel,
     EncoderModel,
-    MaskedLMModel,
     MultipleChoiceModel,
     QuestionAnsweringModel,
     SequenceClassificationModel,

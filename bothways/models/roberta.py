@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from bothways.families.roberta import ROBERTA, RobertaConfig
 from bothways.models.base import PreTrainedModel
+from bothways.models.pretraining_models import MaskedLMModel
 from bothways.models.task_models import (
     EncoderModel,
-    MaskedLMModel,
     MultipleChoiceModel,
     QuestionAnsweringModel,
     SequenceClassificationModel,

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from bothways.batching import PackedBatch, SeqLens, batches_by_tokens, collate
 from bothways.errors import CheckpointError, InputError
-from bothways.models.base import ModelInputs, PreTrainedModel
+from bothways.models.base import PreTrainedModel
+from bothways.models.inputs import ModelInputs
 from bothways.models.loading import parse_dtype
 from bothways.models.task_models import TaskModel, first_rows
 from bothways.nn.block import Rows

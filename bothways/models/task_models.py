@@ -16,16 +16,12 @@ from bothways.checkpoints.config import PretrainedConfig
 from bothways.errors import InputError
 from bothways.families import Head
 from bothways.models import losses
-from bothways.models.base import ModelInputs, PreTrainedModel
+from bothways.models.base import PreTrainedModel
+from bothways.models.inputs import ModelInputs
 from bothways.models.outputs import (
-    AlbertForPreTrainingOutput,
     BaseModelOutputWithPooling,
-    BertForPreTrainingOutput,
-    ElectraForPreTrainingOutput,
-    MaskedLMOutput,
     ModelOutput,
     MultipleChoiceModelOutput,
-    NextSentencePredictorOutput,
     QuestionAnsweringModelOutput,
     SequenceClassifierOutput,
     TokenClassifierOutput,
@@ -96,12 +92,12 @@ class EncoderModel(PreTrainedModel):
                 the first three must be None.
             output_attentions, output_hidden_states, return_dict: as in the configuration when None.
         """
-        _refuse_head_mask(head_mask)
-        _refuse_decoding(encoder_hidden_states, encoder_attention_mask, past_key_values)
+        refuse_head_mask(head_mask)
+        refuse_decoding(encoder_hidden_states, encoder_attention_mask, past_key_values)
         inputs = self.packed(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
-        want_hidden, want_weights = _wanted(self.config, output_hidden_states, output_attentions)
+        want_hidden, want_weights = wanted(self.config, output_hidden_states, output_attentions)
         encoded = self.run_body(inputs, want_hidden=want_hidden, want_weights=want_weights)
-        extras = _extras(inputs, encoded)
+        extras = extras_of(inputs, encoded)
         last = inputs.unpack(encoded.hidden)
         pooled = None
         pooler = getattr(self, "pooler", None)
@@ -109,7 +105,7 @@ class EncoderModel(PreTrainedModel):
             pooled = pooler(encoded.hidden.index_select(0, inputs.batch.seqlens.first_tokens))
         output = BaseModelOutputWithPooling(last_hidden_state=last, pooler_output=pooled, **extras)
         if not self.has_pooler or (self.config.return_dict if return_dict is None else return_dict):
-            return _returned(output, self.config, return_dict)
+            return returned(output, self.config, return_dict)
         return (last, pooled, *output.to_tuple()[1 if pooled is None else 2 :])  # the second place is the pooled one
 
 
@@ -152,15 +148,15 @@ class TaskModel(PreTrainedModel):
         return_dict: bool | None = None,
     ) -> Any:
         """Logits of the task, and its loss when ``labels`` are given. Other arguments as for the body."""
-        _refuse_head_mask(head_mask)
+        refuse_head_mask(head_mask)
         inputs = self.packed(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
         if labels is None:
             labels = inputs.batch.labels
-        want_hidden, want_weights = _wanted(self.config, output_hidden_states, output_attentions)
+        want_hidden, want_weights = wanted(self.config, output_hidden_states, output_attentions)
         logits, encoded = self.compute_logits(inputs, want_hidden=want_hidden, want_weights=want_weights)
         loss = None if labels is None else self.compute_loss(logits, labels, inputs)
-        output = self.output_class(loss=loss, logits=self.present(logits, inputs), **_extras(inputs, encoded))
-        return _returned(output, self.config, return_dict)
+        output = self.output_class(loss=loss, logits=self.present(logits, inputs), **extras_of(inputs, encoded))
+        return returned(output, self.config, return_dict)
 
     def compute_logits(
         self,
@@ -191,7 +187,7 @@ class TaskModel(PreTrainedModel):
 
     def compute_loss(self, logits: Tensor, labels: Tensor, inputs: ModelInputs) -> Tensor:
         """The task's loss from packed logits and the caller's labels."""
-        return losses.token_loss(logits, _tokens_of(labels, inputs))
+        return losses.token_loss(logits, tokens_of(labels, inputs))
 
 
 class SequenceClassificationModel(TaskModel):
@@ -210,71 +206,6 @@ class TokenClassificationModel(TaskModel):
 
     task = "token-classification"
     output_class = TokenClassifierOutput
-
-
-class NextSentenceModel(TaskModel):
-    """Whether the second text follows the first. Labels int64 (B,): 0 it does, 1 it does not."""
-
-    task = "next-sentence-prediction"
-    output_class = NextSentencePredictorOutput
-
-    def forward(self, *args: Any, next_sentence_label: Tensor | None = None, **kwargs: Any) -> Any:
-        """logits (B, 2). ``next_sentence_label`` is the older name of ``labels``."""
-        if next_sentence_label is not None:
-            kwargs["labels"] = next_sentence_label
-        return super().forward(*args, **kwargs)
-
-    def compute_loss(self, logits: Tensor, labels: Tensor, inputs: ModelInputs) -> Tensor:
-        return losses.token_loss(logits.view(-1, 2), labels.view(-1))
-
-
-class MaskedLMModel(TaskModel):
-    """Scores over the vocabulary at every token. Labels int64 (B, S), -100 is ignored.
-
-    With a ``PackedBatch`` that has labels, only the labelled tokens are scored: logits are (labelled, V).
-    """
-
-    task = "masked-lm"
-    output_class = MaskedLMOutput
-
-    def forward(  # type: ignore[override]
-        self,
-        input_ids: Tensor | PackedBatch | None = None,
-        attention_mask: Tensor | None = None,
-        token_type_ids: Tensor | None = None,
-        position_ids: Tensor | None = None,
-        head_mask: Tensor | None = None,
-        inputs_embeds: Tensor | None = None,
-        encoder_hidden_states: None = None,
-        encoder_attention_mask: None = None,
-        labels: Tensor | None = None,
-        output_attentions: bool | None = None,
-        output_hidden_states: bool | None = None,
-        return_dict: bool | None = None,
-    ) -> Any:
-        """logits (B, S, V). The two encoder arguments are of decoders and must be None."""
-        _refuse_decoding(encoder_hidden_states, encoder_attention_mask, None)
-        return super().forward(
-            input_ids,
-            attention_mask,
-            token_type_ids,
-            position_ids,
-            head_mask,
-            inputs_embeds,
-            labels,
-            output_attentions,
-            output_hidden_states,
-            return_dict,
-        )
-
-    def compute_logits(self, inputs: ModelInputs, *, rows: Rows | None = None, **options: Any) -> Any:
-        if rows is None and inputs.layout is None and inputs.batch.labels is not None:
-            rows = chosen_rows(inputs.batch.labels != -100, inputs.batch.seqlens)
-        return super().compute_logits(inputs, rows=rows, **options)
-
-    def compute_loss(self, logits: Tensor, labels: Tensor, inputs: ModelInputs) -> Tensor:
-        tokens = _tokens_of(labels, inputs)
-        return losses.token_loss(logits, tokens if len(tokens) == len(logits) else tokens[tokens != -100])
 
 
 class QuestionAnsweringModel(TaskModel):
@@ -300,9 +231,9 @@ class QuestionAnsweringModel(TaskModel):
         return_dict: bool | None = None,
     ) -> Any:
         """start_logits and end_logits, (B, S); the loss when both positions, int64 (B,), are given."""
-        _refuse_head_mask(head_mask)
+        refuse_head_mask(head_mask)
         inputs = self.packed(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
-        want_hidden, want_weights = _wanted(self.config, output_hidden_states, output_attentions)
+        want_hidden, want_weights = wanted(self.config, output_hidden_states, output_attentions)
         logits, encoded = self.compute_logits(inputs, want_hidden=want_hidden, want_weights=want_weights)
         layout = inputs.layout or Layout.padded(inputs.batch.seqlens)
         lowest = torch.finfo(logits.dtype).min
@@ -313,9 +244,9 @@ class QuestionAnsweringModel(TaskModel):
         if start_positions is not None and end_positions is not None:
             loss = losses.span_loss(start, end, start_positions, end_positions)
         output = QuestionAnsweringModelOutput(
-            loss=loss, start_logits=start.contiguous(), end_logits=end.contiguous(), **_extras(inputs, encoded)
+            loss=loss, start_logits=start.contiguous(), end_logits=end.contiguous(), **extras_of(inputs, encoded)
         )
-        return _returned(output, self.config, return_dict)
+        return returned(output, self.config, return_dict)
 
 
 class MultipleChoiceModel(TaskModel):
@@ -359,90 +290,6 @@ class MultipleChoiceModel(TaskModel):
         return losses.token_loss(logits.view(-1, self._choices), labels)
 
 
-class PreTrainingModel(TaskModel):
-    """Both objectives of BERT's pretraining: masked words and next sentence."""
-
-    task = "pretraining"
-    needs_pooler = True
-
-    def forward(  # type: ignore[override]
-        self,
-        input_ids: Tensor | PackedBatch | None = None,
-        attention_mask: Tensor | None = None,
-        token_type_ids: Tensor | None = None,
-        position_ids: Tensor | None = None,
-        head_mask: Tensor | None = None,
-        inputs_embeds: Tensor | None = None,
-        labels: Tensor | None = None,
-        next_sentence_label: Tensor | None = None,
-        output_attentions: bool | None = None,
-        output_hidden_states: bool | None = None,
-        return_dict: bool | None = None,
-    ) -> Any:
-        """prediction_logits (B, S, V) and seq_relationship_logits (B, 2); the sum of both losses with both labels."""
-        _refuse_head_mask(head_mask)
-        inputs = self.packed(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
-        wanted = _wanted(self.config, output_hidden_states, output_attentions)
-        loss, scores, relation, extras = self._objectives(inputs, labels, next_sentence_label, *wanted)
-        output = BertForPreTrainingOutput(
-            loss=loss, prediction_logits=scores, seq_relationship_logits=relation, **extras
-        )
-        return _returned(output, self.config, return_dict)
-
-    def _objectives(
-        self, inputs: ModelInputs, words: Tensor | None, relation_label: Tensor | None, hidden: bool, weights: bool
-    ) -> tuple[Tensor | None, Tensor, Tensor, dict[str, Any]]:
-        """The sum of both losses where both have labels, scores (B, S, V), relation (B, C), and what was collected."""
-        encoded = self.base_model.run_body(inputs, want_hidden=hidden, want_weights=weights)
-        scores = self.head.logits(self, encoded.hidden)
-        pooled = self.base_model.pooler(encoded.hidden.index_select(0, inputs.batch.seqlens.first_tokens))
-        relation = self.cls.seq_relationship(pooled)
-        loss = None
-        if words is not None and relation_label is not None:
-            loss = losses.token_loss(scores, _tokens_of(words, inputs))
-            loss = loss + losses.token_loss(relation, relation_label.view(-1))
-        return loss, inputs.unpack(scores), relation, _extras(inputs, encoded)
-
-
-class SentenceOrderModel(PreTrainingModel):
-    """Both objectives of ALBERT's pretraining: masked words and the order of two texts."""
-
-    def forward(  # type: ignore[override]
-        self,
-        input_ids: Tensor | PackedBatch | None = None,
-        attention_mask: Tensor | None = None,
-        token_type_ids: Tensor | None = None,
-        position_ids: Tensor | None = None,
-        head_mask: Tensor | None = None,
-        inputs_embeds: Tensor | None = None,
-        labels: Tensor | None = None,
-        sentence_order_label: Tensor | None = None,
-        output_attentions: bool | None = None,
-        output_hidden_states: bool | None = None,
-        return_dict: bool | None = None,
-    ) -> Any:
-        """prediction_logits (B, S, V) and sop_logits (B, 2); the sum of both losses with both labels."""
-        _refuse_head_mask(head_mask)
-        inputs = self.packed(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
-        wanted = _wanted(self.config, output_hidden_states, output_attentions)
-        loss, scores, order, extras = self._objectives(inputs, labels, sentence_order_label, *wanted)
-        output = AlbertForPreTrainingOutput(loss=loss, prediction_logits=scores, sop_logits=order, **extras)
-        return _returned(output, self.config, return_dict)
-
-
-class DiscriminatorModel(TaskModel):
-    """Whether each token was replaced: logits (B, S). Labels (B, S), 1 for a replaced token, -100 is ignored.
-
-    Source: Clark et al. 2020, section 2.
-    """
-
-    task = "pretraining"
-    output_class = ElectraForPreTrainingOutput
-
-    def compute_loss(self, logits: Tensor, labels: Tensor, inputs: ModelInputs) -> Tensor:
-        return losses.replaced_token_loss(logits, _tokens_of(labels, inputs))
-
-
 def first_rows(seqlens: SeqLens) -> Rows:
     """The first token of each sequence."""
     return Rows(seqlens.first_tokens, SeqLens.from_lengths([1] * seqlens.batch_size, seqlens.cu_seqlens.device))
@@ -454,19 +301,19 @@ def chosen_rows(chosen: Tensor, seqlens: SeqLens) -> Rows:
     return Rows(chosen.nonzero(as_tuple=True)[0], SeqLens.from_lengths(counts, chosen.device))
 
 
-def _tokens_of(labels: Tensor, inputs: ModelInputs) -> Tensor:
+def tokens_of(labels: Tensor, inputs: ModelInputs) -> Tensor:
     """Labels of the T packed tokens."""
     return labels.flatten() if inputs.layout is None else inputs.layout.pack(labels)
 
 
-def _wanted(config: PretrainedConfig, hidden: bool | None, weights: bool | None) -> tuple[bool, bool]:
+def wanted(config: PretrainedConfig, hidden: bool | None, weights: bool | None) -> tuple[bool, bool]:
     return (
         config.output_hidden_states if hidden is None else hidden,
         config.output_attentions if weights is None else weights,
     )
 
 
-def _extras(inputs: ModelInputs, encoded: StackOutput) -> dict[str, tuple[Tensor, ...] | None]:
+def extras_of(inputs: ModelInputs, encoded: StackOutput) -> dict[str, tuple[Tensor, ...] | None]:
     hidden, weights = encoded.all_hidden, encoded.all_weights
     return {
         "hidden_states": None if hidden is None else tuple(inputs.unpack(h) for h in hidden),
@@ -474,16 +321,16 @@ def _extras(inputs: ModelInputs, encoded: StackOutput) -> dict[str, tuple[Tensor
     }
 
 
-def _returned(output: ModelOutput, config: PretrainedConfig, return_dict: bool | None) -> Any:
+def returned(output: ModelOutput, config: PretrainedConfig, return_dict: bool | None) -> Any:
     return output if (config.return_dict if return_dict is None else return_dict) else output.to_tuple()
 
 
-def _refuse_head_mask(head_mask: Any) -> None:
+def refuse_head_mask(head_mask: Any) -> None:
     if head_mask is not None and not bool((torch.as_tensor(head_mask) == 1).all()):
         raise InputError("head_mask is not supported: pass None, and zero columns of attention.output.dense instead.")
 
 
-def _refuse_decoding(*arguments: Any) -> None:
+def refuse_decoding(*arguments: Any) -> None:
     if any(argument is not None for argument in arguments):
         raise InputError(
             "encoder_hidden_states, encoder_attention_mask and past_key_values are for decoders, but this model reads "

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from bothways.families.xlm_roberta import XLM_ROBERTA, XLMRobertaConfig
 from bothways.models.base import PreTrainedModel
+from bothways.models.pretraining_models import MaskedLMModel
 from bothways.models.roberta import MULTIPLE_CHOICE_ORDER
 from bothways.models.task_models import (
     EncoderModel,
-    MaskedLMModel,
     MultipleChoiceModel,
     QuestionAnsweringModel,
     SequenceClassificationModel,

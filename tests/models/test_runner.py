@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bothways.errors import InputError
-from bothways.models.base import ModelInputs
+from bothways.models.inputs import ModelInputs
 from bothways.models.runner import PackedRunner
 from bothways.pipelines.streaming import chunks
 from tests.models.reference import tiny_pair

@@ -1,0 +1,75 @@
+"""The arguments of a ``forward``, from rectangles to packed batches and back.
+
+Shapes: B rows, S columns, T packed tokens, N hidden_size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from bothways.batching import Layout, PackedBatch, pack
+from bothways.errors import InputError
+
+
+@dataclass(frozen=True)
+class ModelInputs:
+    """The arguments of a ``forward`` in packed form.
+
+    Attributes:
+        layout: undoes the packing; None when the caller gave a ``PackedBatch`` and gets packed outputs.
+        inputs_embeds: (T, N) or None.
+    """
+
+    batch: PackedBatch
+    layout: Layout | None
+    inputs_embeds: Tensor | None
+
+    @classmethod
+    def of(
+        cls,
+        input_ids: Tensor | PackedBatch | None,
+        attention_mask: Tensor | None,
+        token_type_ids: Tensor | None,
+        position_ids: Tensor | None,
+        inputs_embeds: Tensor | None,
+    ) -> ModelInputs:
+        """Pack what everybody's code passes: (B, S) tensors, or (B, S, N) for ``inputs_embeds``.
+
+        Raises:
+            InputError: neither or both of ids and embeddings, or a shape that is not (batch, sequence).
+        """
+        if isinstance(input_ids, PackedBatch):
+            return cls(input_ids, None, inputs_embeds)
+        if (input_ids is None) == (inputs_embeds is None):
+            raise InputError("pass either input_ids or inputs_embeds (one of them, not both).")
+        if input_ids is None:
+            assert inputs_embeds is not None
+            input_ids = torch.zeros(inputs_embeds.shape[:2], dtype=torch.int64, device=inputs_embeds.device)
+        if input_ids.ndim != 2 or input_ids.shape[1] == 0:
+            raise InputError(
+                f"input_ids has shape {tuple(input_ids.shape)}, expected (batch, sequence) with at least one token. "
+                "For one text add a batch dimension: return_tensors='pt' does."
+            )
+        for name, tensor in (("token_type_ids", token_type_ids), ("position_ids", position_ids)):
+            if tensor is not None and tensor.shape[-1] != input_ids.shape[1]:
+                raise InputError(f"{name} has shape {tuple(tensor.shape)}, input_ids {tuple(input_ids.shape)}.")
+        batch, layout = pack(input_ids, attention_mask, token_type_ids, position_ids)
+        return cls(batch, layout, None if inputs_embeds is None else layout.pack(inputs_embeds))
+
+    def unpack(self, tokens: Tensor, fill: float = 0.0) -> Tensor:
+        """(T, ...) to (B, S, ...), or unchanged for a packed caller."""
+        return tokens if self.layout is None else self.layout.unpack(tokens, fill)
+
+    def unpack_weights(self, weights: list[Tensor]) -> Tensor:
+        """Attention weights of each sequence, (H, L, L), to (B, H, S, S) with zeros at padding."""
+        layout = self.layout or Layout.padded(self.batch.seqlens)
+        batch, seq = layout.shape
+        places = layout.kept if layout.kept is not None else torch.arange(batch * seq, device=weights[0].device)
+        padded = weights[0].new_zeros(batch, weights[0].shape[0], seq, seq)
+        for row, (own, columns) in enumerate(zip(weights, places.split(layout.seqlens.lengths), strict=True)):
+            columns = columns - row * seq
+            padded[row, :, columns[:, None], columns[None, :]] = own
+        return padded
