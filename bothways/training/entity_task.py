@@ -37,7 +37,11 @@ FEW_SENTENCES = 1_000
 
 
 class EntityTask(TrainingTask):
-    """A tag for each word: entities and their types."""
+    """A tag for each word: entities and their types.
+
+    Words are trained in their units (``data.words.word_spans``): the first piece of each unit of ``U.S.`` or ``1.`` has
+    a label, because text that nobody divided into words may be divided there. They are judged as they are given.
+    """
 
     name = "token-classification"
     model_task = "token-classification"
@@ -89,7 +93,7 @@ class EntityTask(TrainingTask):
 
     def defaults(self) -> Defaults:
         few = len(self.split.train) < FEW_SENTENCES
-        return Defaults(epochs=8 if few else 4, learning_rate=1e-4)
+        return Defaults(epochs=8 if few else 3, learning_rate=1e-4)
 
     def baseline(self, seed: int) -> JudgedBaseline:
         start = time.perf_counter()
@@ -110,7 +114,8 @@ class EntityTask(TrainingTask):
         types: list[np.ndarray] = []
         labels: list[np.ndarray] = []
         lengths: list[int] = []
-        for examples, tokens in _encoded(tokenizer, self.split.train, limit):
+        in_units = [example.in_units() for example in self.split.train]
+        for examples, tokens in _encoded(tokenizer, in_units, limit):
             own = [[config.label2id[tag] for tag in example.tags] for example in examples]
             ids += [np.array(row, dtype=np.int32) for row in tokens.encoded.input_ids]
             types += [np.array(row, dtype=np.int8) for row in tokens.encoded.token_type_ids or ()]
