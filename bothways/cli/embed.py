@@ -124,12 +124,9 @@ def _write_lines(output: Path | None, parts: Iterator[tuple[list[str], Any, Any]
     row = 0
     with writing(output) as out:
         for _, vectors, encoded in parts:
-            for vector, tokens, windows, cut in zip(
-                vectors.tolist(), encoded.n_tokens, encoded.n_windows, encoded.truncated, strict=True
-            ):
+            for i, vector in enumerate(vectors.tolist()):
                 row += 1
-                line = {"row": row, "embedding": vector, "n_tokens": tokens, "n_windows": windows, "truncated": cut}
-                out.write(json.dumps(line) + "\n")
+                out.write(json.dumps({"row": row, "embedding": vector, **encoded.account(i)}) + "\n")
 
 
 def _write_table(output: Path, parts: Iterator[tuple[list[str], Any, Any]], size: int) -> None:

@@ -41,15 +41,12 @@ class FillMaskOptions(TextOptions):
         more = 0 if self.targets is None else self.targets.lengths[-1] - 1
         if limit is None or more == 0:
             return self
-        limits = [limit - more] if self.max_length is None else [limit - more, self.max_length]
-        if self.truncates and self.max_length is None:
-            limits.append(tokenizer.model_max_length)
-        how = self.long_input or ("truncate" if self.truncates else "window")
-        if min(limits) < 1:
+        if limit <= more:
             raise InputError(
                 f"a target has {more + 1} pieces, which leaves no room for a text within {limit} tokens. Drop it."
             )
-        return replace(self, max_length=min(limits), long_input=how)
+        how = self.encoding(tokenizer, config)
+        return replace(self, max_length=min(limit - more, how["max_length"]), long_input=how["long_input"])
 
 
 class FillMaskPipeline(Pipeline):
@@ -127,12 +124,7 @@ class FillMaskPipeline(Pipeline):
         found = self._found(encoded, masks, options)
         for i, first_window in enumerate(encoded.first_windows.tolist()):
             words = results(self.tokenizer, encoded.whole_ids(i, first_window), masks.places[i], found[i])
-            account = {
-                "n_tokens": encoded.n_tokens[i],
-                "n_windows": encoded.n_windows[i],
-                "truncated": encoded.truncated[i],
-            }
-            yield {"candidates": words, **account} if options.details else words
+            yield {"candidates": words, **encoded.account(i)} if options.details else words
 
     def _found(self, encoded: EncodedTexts, masks: Masks, options: FillMaskOptions) -> list[list[Found]]:
         """For each text and mask the candidates."""

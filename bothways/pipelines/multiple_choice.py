@@ -62,7 +62,7 @@ class MultipleChoicePipeline(Pipeline):
         answers = options.logits(self.runner, self.tokenizer, texts, seconds, first, "choice")
         for row, (crossed, logits) in zip(rows, answers, strict=True):
             result = best_choice(row.choices, choice_scores(crossed, logits))
-            yield result | crossed.details if options.details else result
+            yield result | crossed.account() if options.details else result
 
 
 def _row(item: Any, number: int) -> ChoiceExample:

@@ -71,11 +71,8 @@ class NextSentencePipeline(Pipeline):
         texts, pairs = [text for text, _ in rows], [pair for _, pair in rows]
         encoded = options.encode(self.tokenizer, self.model.config, texts, pairs, first)
         logits = self.runner.sequence_logits(encoded.input_ids, encoded.token_type_ids)
-        account = zip(encoded.n_tokens, encoded.n_windows, encoded.truncated, strict=True)
-        for result, (n_tokens, n_windows, truncated) in zip(relations(logits, encoded), account, strict=True):
-            if options.details:
-                result |= {"n_tokens": n_tokens, "n_windows": n_windows, "truncated": truncated}
-            yield result
+        for i, result in enumerate(relations(logits, encoded)):
+            yield result | encoded.account(i) if options.details else result
 
 
 def _row(item: Any, number: int) -> tuple[str, str]:

@@ -59,26 +59,28 @@ class TextOptions:
         self, tokenizer: Any, config: Any, texts: Sequence[str], pairs: Sequence[str | None] | None, first: int
     ) -> EncodedTexts:
         """Encode a chunk of texts whose first has the number ``first``; see ``tasks.encoded.encode``."""
-        how = self.long_input or ("truncate" if self.truncates else "window")
-        limits = [n for n in (self.max_length, position_limit(config)) if n is not None]
-        if how == "truncate" and self.max_length is None:
-            limits.append(tokenizer.model_max_length)
         return encode(
-            tokenizer,
-            texts,
-            pairs,
-            max_length=min(limits, default=None),
-            long_input=how,
-            window_overlap=self.window_overlap,
-            truncation=self.truncation if isinstance(self.truncation, str) else "longest_first",
-            add_special_tokens=self.add_special_tokens,
-            first=first,
+            tokenizer, texts, pairs, truncation=self.strategy, first=first, **self.encoding(tokenizer, config)
         )
 
+    def encoding(self, tokenizer: Any, config: Any) -> dict[str, Any]:
+        """The keyword arguments that all ways of encoding share: the limit, and what happens above it."""
+        limits = [n for n in (self.max_length, position_limit(config)) if n is not None]
+        cuts = bool(self.truncation) or (self.truncation is None and self.max_length is not None)  # as the ecosystem
+        long_input = self.long_input or ("truncate" if cuts else "window")
+        if long_input == "truncate" and self.max_length is None:
+            limits.append(tokenizer.model_max_length)
+        return {
+            "max_length": min(limits, default=None),
+            "long_input": long_input,
+            "window_overlap": self.window_overlap,
+            "add_special_tokens": self.add_special_tokens,
+        }
+
     @property
-    def truncates(self) -> bool:
-        """Whether the caller asked to cut: with ``truncation``, or with ``max_length`` alone as the ecosystem does."""
-        return bool(self.truncation) or (self.truncation is None and self.max_length is not None)
+    def strategy(self) -> str:
+        """Which text of a pair is shortened."""
+        return self.truncation if isinstance(self.truncation, str) else "longest_first"
 
 
 def take_tokenizer_options(given: dict[str, Any]) -> dict[str, Any]:

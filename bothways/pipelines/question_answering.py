@@ -177,13 +177,9 @@ class QuestionAnsweringPipeline(Pipeline):
             align_to_words=options.align_to_words,
             null_threshold=null_threshold_of(self.model.config),
         )
-        account = zip(encoded.n_tokens, encoded.n_windows, encoded.truncated, strict=True)
-        for row, own, (n_tokens, n_windows, truncated) in zip(rows, answers, account, strict=True):
+        for i, (row, own) in enumerate(zip(rows, answers, strict=True)):
             results = _results(own, row["context"], options)
-            if options.details:
-                extra = {"n_tokens": n_tokens, "n_windows": n_windows, "truncated": truncated}
-                results = [result | extra for result in results]
-            yield results
+            yield [result | encoded.account(i) for result in results] if options.details else results
 
     def _compat(
         self, rows: list[Mapping[str, str]], options: QuestionAnsweringOptions

@@ -120,9 +120,8 @@ def _row(item: Any, number: int) -> tuple[str, str | None]:
 
 
 def _detailed(results: Iterator[Any], encoded: EncodedTexts) -> Iterator[Any]:
-    account = zip(encoded.n_tokens, encoded.n_windows, encoded.truncated, strict=True)
-    for result, (n_tokens, n_windows, truncated) in zip(results, account, strict=True):
-        extra = {"n_tokens": n_tokens, "n_windows": n_windows, "truncated": truncated}
+    for i, result in enumerate(results):
+        extra = encoded.account(i)
         yield [label | extra for label in result] if isinstance(result, list) else result | extra
 
 

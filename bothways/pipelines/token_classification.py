@@ -13,10 +13,10 @@ from bothways.data.words import Span, word_spans
 from bothways.errors import InputError
 from bothways.pipelines.base import Pipeline, checked_text
 from bothways.pipelines.options import TextOptions, refuse_unknown, take_tokenizer_options
-from bothways.tasks.encoded import position_limit
+from bothways.tasks.encoded import account, position_limit
 from bothways.tasks.entities_v4 import Window, entities_v4
 from bothways.tasks.entity_groups import AggregationStrategy, Labels, entity_groups, labelled_tokens
-from bothways.tasks.token_classification import EncodedTokens, LocatingTokenizer, relocate, token_scores
+from bothways.tasks.token_classification import EncodedTokens, encode_words, relocate, token_scores
 
 __all__ = ["AggregationStrategy", "NerPipeline", "TokenClassificationOptions", "TokenClassificationPipeline"]
 
@@ -162,10 +162,10 @@ class TokenClassificationPipeline(Pipeline):
     ) -> Iterator[Any]:
         # words that white space joins are found in the text again, so that a tokeniser sees them as it was trained
         apart = words is not None and not options.delimiter.isspace()
-        locating = LocatingTokenizer(self.tokenizer, words=apart)
-        rows: Any = words if apart else texts
-        encoded = options.encode(locating, self.model.config, rows, None, first)
-        tokens = locating.located(encoded, texts, spans)
+        how = options.encoding(self.tokenizer, self.model.config)
+        seen = words if apart else None
+        tokens = encode_words(self.tokenizer, texts, spans, words=seen, truncation=options.strategy, first=first, **how)
+        encoded = tokens.encoded
         if options.offset_mapping is not None:
             tokens = _remapped(tokens, options.offset_mapping, first)
         logits = self.runner.token_logits(encoded.input_ids, encoded.token_type_ids)
@@ -179,8 +179,7 @@ class TokenClassificationPipeline(Pipeline):
                 found = entity_groups(
                     located, scores, labels, options.aggregation_strategy, options.ignore_labels, self.tokenizer
                 )
-            account = encoded.n_tokens[i], encoded.n_windows[i], encoded.truncated[i]
-            yield _detailed(found, *account) if options.details else found
+            yield {"entities": found, **encoded.account(i)} if options.details else found
 
     def _answer_v4(
         self,
@@ -222,7 +221,7 @@ class TokenClassificationPipeline(Pipeline):
             repeated = (options.stride or 0) + self.tokenizer.num_special_tokens_to_add(pair=False)
             whole = len(encodings[i]) + sum(len(part) - repeated for part in rest)
             cut = options.stride is None and bool(rest)
-            yield _detailed(found, whole, len(own), cut) if options.details else found
+            yield {"entities": found, **account(whole, len(own), cut)} if options.details else found
 
     def _word_rule(self, options: TokenClassificationOptions) -> str:
         return options.word_rule or getattr(self.model.config, "word_rule", None) or "joined"
@@ -309,7 +308,3 @@ def _offsets_v4(
         return offsets
     starts = [0 if word is None else spans[word][0] for word in part.word_ids]
     return [(start + s, start + e) for start, (s, e) in zip(starts, offsets, strict=True)]
-
-
-def _detailed(found: list[dict[str, Any]], n_tokens: int, n_windows: int, truncated: bool) -> dict[str, Any]:
-    return {"entities": found, "n_tokens": n_tokens, "n_windows": n_windows, "truncated": truncated}

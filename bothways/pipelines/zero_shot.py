@@ -130,7 +130,7 @@ class ZeroShotClassificationPipeline(Pipeline):
         for (text, labels), (crossed, logits) in zip(rows, answers, strict=True):
             scores = crossed.mean(label_scores(logits, self.entailment_id, independent=options.multi_label))
             result = ranked(text, labels, scores)
-            yield result | crossed.details if options.details else result
+            yield result | crossed.account() if options.details else result
 
 
 def _chosen_labels(given: Any) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from bothways.errors import InputError, TokenizerError
-from bothways.tasks.encoded import LONG_INPUT
+from bothways.tasks.encoded import LONG_INPUT, account
 from bothways.tasks.windows import WINDOW_OVERLAP, split
 from bothways.tokenizers.base import PreTrainedTokenizerBase
 
@@ -107,10 +107,9 @@ class CrossedText:
         """The mean of (W, K) over the windows, weighted by tokens: (K,)."""
         return scores[0] if len(scores) == 1 else self.weights @ scores
 
-    @property
-    def details(self) -> dict[str, Any]:
+    def account(self) -> dict[str, Any]:
         """What happened to the text, as results say it."""
-        return {"n_tokens": self.n_tokens, "n_windows": self.n_windows, "truncated": self.truncated}
+        return account(self.n_tokens, self.n_windows, self.truncated)
 
     def _cut(self, part: list[int], second: int) -> list[int]:
         assert self.limit is not None

@@ -31,6 +31,8 @@ class EncodedTexts:
         n_windows: for each text the number of its windows.
         truncated: for each text whether tokens of it are in no window.
         windows: for each text with several windows the places of their tokens in the whole.
+        encodings: for each text the tokeniser's, whole or as it was cut, with offsets; None unless asked for, since
+            they take a hundred times the memory of the ids.
     """
 
     input_ids: list[list[int]]
@@ -40,6 +42,7 @@ class EncodedTexts:
     n_windows: list[int]
     truncated: list[bool]
     windows: dict[int, list[np.ndarray]] = field(default_factory=dict)
+    encodings: list[Any] | None = None
 
     def __len__(self) -> int:
         return len(self.n_tokens)
@@ -55,6 +58,10 @@ class EncodedTexts:
         tokens = np.array([len(ids) for ids in self.input_ids], dtype=np.float32)
         return tokens / np.bincount(self.owner, tokens, len(self)).astype(np.float32)[self.owner]
 
+    def account(self, text: int) -> dict[str, Any]:
+        """What happened to a text, as results say it."""
+        return account(self.n_tokens[text], self.n_windows[text], self.truncated[text])
+
     def whole_ids(self, text: int, first_window: int) -> list[int]:
         """The ids of a text as if it had not been divided."""
         if text not in self.windows:
@@ -63,6 +70,11 @@ class EncodedTexts:
         for number, places in enumerate(self.windows[text]):
             ids[places] = self.input_ids[first_window + number]
         return ids.tolist()
+
+
+def account(n_tokens: int, n_windows: int, truncated: bool) -> dict[str, Any]:
+    """What happened to a text, as the results of all tasks say it when they are asked for details."""
+    return {"n_tokens": n_tokens, "n_windows": n_windows, "truncated": truncated}
 
 
 def position_limit(config: Any) -> int | None:
@@ -75,7 +87,7 @@ def position_limit(config: Any) -> int | None:
 
 def encode(
     tokenizer: PreTrainedTokenizerBase,
-    texts: Sequence[str],
+    texts: Sequence[str] | Sequence[Sequence[str]],
     pairs: Sequence[str | None] | None = None,
     *,
     max_length: int | None,
@@ -83,6 +95,8 @@ def encode(
     window_overlap: int = WINDOW_OVERLAP,
     truncation: str = "longest_first",
     add_special_tokens: bool = True,
+    is_split_into_words: bool = False,
+    keep_encodings: bool = False,
     first: int = 0,
 ) -> EncodedTexts:
     """Encode texts or pairs of texts, without padding.
@@ -95,6 +109,8 @@ def encode(
         window_overlap: tokens that consecutive windows share.
         truncation: which text of a pair is shortened: ``"longest_first"``, ``"only_first"``, ``"only_second"``.
         add_special_tokens: whether to add ``[CLS]`` and ``[SEP]``.
+        is_split_into_words: every text is a list of words.
+        keep_encodings: keep the tokeniser's encodings, with offsets.
         first: number of the first text, for messages about a chunk of a longer list.
 
     Raises:
@@ -106,30 +122,26 @@ def encode(
     rows: list[Any] = list(texts)
     if pairs is not None:
         rows = [text if pair is None else (text, pair) for text, pair in zip(texts, pairs, strict=True)]
-    encodings = _run(tokenizer, rows, add_special_tokens, first)
+    how: dict[str, Any] = {
+        "add_special_tokens": add_special_tokens,
+        "is_split_into_words": is_split_into_words,
+        "offsets": keep_encodings,
+    }
+    encodings = _run(tokenizer, rows, first, how)
     n_tokens = [len(e) for e in encodings]
     if 0 in n_tokens:
         raise InputError(f"input {first + n_tokens.index(0)} has no tokens. Leave add_special_tokens on.")
     too_long = [i for i, n in enumerate(n_tokens) if n > max_length] if max_length is not None else []
-    if too_long and long_input == "error":
-        i = too_long[0]
-        raise InputError(
-            f"input {first + i} has {n_tokens[i]} tokens, but the limit is {max_length}"
-            f"{f' (so have {len(too_long) - 1} more inputs)' if len(too_long) > 1 else ''}. "
-            "Shorten it, or pass long_input='window' or 'truncate'."
-        )
     typed = _has_types(tokenizer, encodings, pairs)
     windows: dict[int, list[np.ndarray]] = {}
+    if too_long and long_input == "error":
+        raise _too_long([n_tokens[i] for i in too_long], first + too_long[0], max_length)
     if too_long and long_input == "window":
         assert max_length is not None
         windows = {i: split(encodings[i].sequence_ids, max_length, window_overlap) for i in too_long}
     elif too_long:
-        shortened = tokenizer.encode_texts(
-            [rows[i] for i in too_long],
-            max_length=max_length,
-            truncation=truncation,
-            add_special_tokens=add_special_tokens,
-        )
+        again = [rows[i] for i in too_long]
+        shortened = tokenizer.encode_texts(again, max_length=max_length, truncation=truncation, **how)
         for i, encoding in zip(too_long, shortened, strict=True):
             encodings[i] = encoding
     n_windows = [len(windows[i]) if i in windows else 1 for i in range(len(rows))]
@@ -141,11 +153,15 @@ def encode(
         n_windows=n_windows,
         truncated=[len(e) < n for e, n in zip(encodings, n_tokens, strict=True)],
         windows=windows,
+        encodings=encodings if keep_encodings else None,
     )
 
 
 def joined(parts: Iterable[EncodedTexts]) -> EncodedTexts:
-    """Texts that were encoded in chunks, as one. Ids become int32 arrays, a tenth of the lists' memory."""
+    """Texts that were encoded in chunks, as one. Ids become int32 arrays, a tenth of the lists' memory.
+
+    Encodings are not kept.
+    """
     ids: list[Any] = []
     types: list[Any] | None = []
     owner: list[np.ndarray] = [np.zeros(0, dtype=np.int64)]
@@ -176,15 +192,24 @@ def joined(parts: Iterable[EncodedTexts]) -> EncodedTexts:
     )
 
 
-def _run(tokenizer: PreTrainedTokenizerBase, rows: list[Any], add_special_tokens: bool, first: int) -> list[Any]:
+def _run(tokenizer: PreTrainedTokenizerBase, rows: list[Any], first: int, how: dict[str, Any]) -> list[Any]:
     try:
-        return tokenizer.encode_texts(rows, max_length=None, add_special_tokens=add_special_tokens)
+        return tokenizer.encode_texts(rows, max_length=None, **how)
     except TokenizerError as problem:
         if first == 0:
             raise
         raise TokenizerError(
             f"inputs {first} to {first + len(rows) - 1}, counted from 0 at the first of these: {problem}"
         ) from None
+
+
+def _too_long(lengths: Sequence[int], number: int, limit: int | None) -> InputError:
+    """About all texts above the limit, of which the first has that number."""
+    more = f" (so have {len(lengths) - 1} more inputs)" if len(lengths) > 1 else ""
+    return InputError(
+        f"input {number} has {lengths[0]} tokens, but the limit is {limit}{more}. Shorten it, or pass "
+        "long_input='window' or 'truncate'."
+    )
 
 
 def _has_types(tokenizer: PreTrainedTokenizerBase, encodings: list[Any], pairs: Any) -> bool:

@@ -12,11 +12,12 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from bothways.errors import InputError, TokenizerError
-from bothways.tasks.encoded import LONG_INPUT
+from bothways.tasks.encoded import LONG_INPUT, account
 from bothways.tasks.windows import split
 from bothways.tokenizers.base import PreTrainedTokenizerBase
 
@@ -85,6 +86,10 @@ class QuestionWindows:
 
     def __len__(self) -> int:
         return len(self.n_tokens)
+
+    def account(self, question: int) -> dict[str, Any]:
+        """What happened to a question and its context, as results say it."""
+        return account(self.n_tokens[question], self.n_windows[question], self.truncated[question])
 
     @property
     def first_windows(self) -> np.ndarray:

@@ -9,7 +9,7 @@ Shapes: n texts, W windows, L tokens of a whole encoded text, C labels.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ from bothways.errors import CheckpointError, InputError
 from bothways.metrics.tag_schemes import OUTSIDE
 from bothways.tasks.encoded import EncodedTexts, encode
 from bothways.tasks.text_classification import softmax
-from bothways.tasks.windows import WINDOW_OVERLAP, best_windows
+from bothways.tasks.windows import best_windows
 from bothways.tokenizers.base import PreTrainedTokenizerBase
 
 IGNORED = -100
@@ -75,73 +75,38 @@ class EncodedTokens:
         return len(self.texts)
 
 
-class LocatingTokenizer:
-    """A tokeniser for ``encoded.encode`` that also remembers where its tokens are.
-
-    Args:
-        tokenizer: does the work.
-        words: texts come as lists of words.
-    """
-
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, *, words: bool = False) -> None:
-        self._tokenizer = tokenizer
-        self._words = words
-        self._runs: list[list[Any]] = []
-        self.model_max_length = tokenizer.model_max_length
-        self.model_input_names = tokenizer.model_input_names
-
-    def encode_texts(self, texts: Sequence[Any], **how: Any) -> list[Any]:
-        """As the tokeniser's, with offsets."""
-        found = self._tokenizer.encode_texts(texts, offsets=True, is_split_into_words=self._words, **how)
-        self._runs.append(found)
-        return list(found)
-
-    def located(self, encoded: EncodedTexts, texts: Sequence[str], spans: Sequence[Sequence[Span]]) -> EncodedTokens:
-        """Say where the tokens are that ``encode`` got from here.
-
-        Args:
-            encoded: what it made of them.
-            texts: n texts.
-            spans: the words of each.
-        """
-        encodings = list(self._runs[0])
-        if any(encoded.truncated):  # those were encoded again, shorter
-            again = iter(self._runs[1])
-            encodings = [next(again) if cut else e for e, cut in zip(encodings, encoded.truncated, strict=True)]
-        rows = zip(encodings, texts, spans, strict=True)
-        return EncodedTokens(encoded=encoded, texts=[_locate(e, t, s, self._words) for e, t, s in rows])
-
-
 def encode_words(
     tokenizer: PreTrainedTokenizerBase,
     texts: Sequence[str],
     spans: Sequence[Sequence[Span]],
     *,
+    words: Sequence[Sequence[str]] | None = None,
     max_length: int | None,
-    long_input: str = "window",
-    window_overlap: int = WINDOW_OVERLAP,
-    first: int = 0,
+    **how: Any,
 ) -> EncodedTokens:
-    """Encode texts whose words are known, for training and evaluation.
+    """Encode texts whose words are known.
 
     Args:
         texts: n texts.
         spans: the words of each, as in ``TaggedText.words``.
-        max_length, long_input, window_overlap, first: see ``encoded.encode``.
+        words: for each text its words, if the tokeniser is to see them one by one; None where it sees the text.
+        max_length, how: see ``encoded.encode``.
 
     Raises:
         InputError, TokenizerError: as ``encoded.encode``.
     """
-    locating: Any = LocatingTokenizer(tokenizer)
+    apart = words is not None
     encoded = encode(
-        locating,
-        texts,
+        tokenizer,
+        texts if words is None else words,
         max_length=max_length,
-        long_input=long_input,
-        window_overlap=window_overlap,
-        first=first,
+        is_split_into_words=apart,
+        keep_encodings=True,
+        **how,
     )
-    return locating.located(encoded, texts, spans)
+    rows = zip(encoded.encodings or (), texts, spans, strict=True)
+    located = [_locate(encoding, text, own, apart) for encoding, text, own in rows]
+    return EncodedTokens(encoded=replace(encoded, encodings=None), texts=located)
 
 
 def align(words: Sequence[int | None] | np.ndarray, labels: Sequence[int]) -> list[int]:
