@@ -29,7 +29,7 @@ def demo_command(
     from bothways.data import holdout_split, load_labelled
     from bothways.pipelines import pipeline
     from bothways.training import train
-    from bothways.training.task import HOLDOUT
+    from bothways.training.holdout import HOLDOUT
 
     messages = Path(__file__).parent.parent / "demo" / "messages.csv"
     _show_command("train", str(messages), "--output", str(output))

@@ -5,9 +5,6 @@ Shapes: n questions, K choices of each.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import random
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,18 +20,18 @@ from bothways.progress import progress_bar
 from bothways.tasks.crossed import CrossedText, crossed_logits, encode_crossed
 from bothways.tasks.encoded import EncodedTexts, encode, joined
 from bothways.tasks.multiple_choice import choice_scores
-from bothways.training.entity_task import refuse_text_options
+from bothways.training.holdout import hold_out
 from bothways.training.loop import Features
 from bothways.training.scoring import predictions_from
 from bothways.training.task import (
     CHUNK,
-    HOLDOUT,
-    MOST_HELD_OUT,
     Defaults,
     JudgedBaseline,
     Split,
     TrainingSet,
     TrainingTask,
+    digest_of,
+    refuse_text_options,
 )
 
 FEW_QUESTIONS = 5_000
@@ -70,7 +67,7 @@ class ChoiceTask(TrainingTask):
         if evaluation is not None:
             train, held = read.examples, load_choices(evaluation, purpose="evaluate", **reading).examples
         else:
-            train, held = _hold_out(read.examples, seed)
+            train, held = hold_out(read.examples, seed, key=lambda example: example.text, items=cls.items)
         return cls(_split(read, train, held, held_out=evaluation is None), _choices([*train, *held]))
 
     @classmethod
@@ -151,10 +148,7 @@ class ChoiceTask(TrainingTask):
         return self.split.evaluation[number].choices[int(answer)]
 
     def digest(self, examples: Sequence[ChoiceExample]) -> str:
-        digest = hashlib.sha256()
-        for example in examples:
-            digest.update(json.dumps([*_content(example), example.label]).encode("ascii") + b"\n")
-        return digest.hexdigest()
+        return digest_of([*_content(example), example.label] for example in examples)
 
     def _predictions(self, scores: np.ndarray) -> Predictions:
         return predictions_from(scores, "single", dict(enumerate(self.label_names)))
@@ -165,40 +159,20 @@ def _content(example: ChoiceExample) -> tuple[Any, ...]:
 
 
 def _split(read: LabelledChoices, train: list[ChoiceExample], held: list[ChoiceExample], *, held_out: bool) -> Split:
-    known = {_content(example) for example in train}
-    return Split(
-        train=train,
-        evaluation=held,
-        held_out=held_out,
-        leaks=sum(_content(example) in known for example in held),
-        problems={"missing_labels": read.missing_labels},
-    )
+    return Split.of(train, held, _content, held_out=held_out, problems={"missing_labels": read.missing_labels})
 
 
 def _choices(examples: Sequence[ChoiceExample]) -> int:
-    counts = {len(example.choices) for example in examples}
-    if len(counts) > 1:
-        raise DataError(f"questions have from {min(counts)} to {max(counts)} choices; expected as many for each.")
-    return counts.pop()
-
-
-def _hold_out(examples: list[ChoiceExample], seed: int) -> tuple[list[ChoiceExample], list[ChoiceExample]]:
-    """A fifth, at most 5,000; questions about one text on one side."""
-    groups: dict[str, list[int]] = {}
-    for i, example in enumerate(examples):
-        groups.setdefault(example.text, []).append(i)
-    order = list(groups.values())
-    random.Random(seed).shuffle(order)
-    room = min(int(len(examples) * HOLDOUT), MOST_HELD_OUT)
-    held: set[int] = set()
-    for members in order:
-        if len(held) + len(members) <= room:
-            held.update(members)
-    if not held or len(held) == len(examples):
+    counts = Counter(len(example.choices) for example in examples)
+    (usual, most), *others = counts.most_common()
+    if others:
+        odd = next(example for example in examples if len(example.choices) != usual)
         raise DataError(
-            f"{len(examples):,} questions are too few to hold a part out. Give a file with --eval, or more."
+            f"questions have from {min(counts)} to {max(counts)} choices; expected as many for each. {most:,} have "
+            f"{usual}; {sum(counts.values()) - most:,} have not, the first in row {odd.row} with {len(odd.choices)}. "
+            "Leave those out, or put them in a file of their own."
         )
-    return [e for i, e in enumerate(examples) if i not in held], [e for i, e in enumerate(examples) if i in held]
+    return usual
 
 
 def _pairs(examples: Sequence[ChoiceExample]) -> tuple[list[str], list[str | None]]:

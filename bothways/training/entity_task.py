@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import random
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -14,23 +11,23 @@ from typing import Any
 import numpy as np
 
 from bothways.data.tagged import TaggedText, TaggedTexts, check_types, load_tagged
-from bothways.errors import DataError, UsageError
 from bothways.evaluation.baseline import Predictions
 from bothways.evaluation.gazetteer import train_gazetteer
 from bothways.metrics.entities import entity_scores, entity_spans, entity_surfaces
 from bothways.metrics.tag_schemes import split_tag
 from bothways.progress import progress_bar
 from bothways.tasks.token_classification import EncodedTokens, decode_words, encode_words, token_labels
+from bothways.training.holdout import hold_out
 from bothways.training.loop import Features
 from bothways.training.task import (
     CHUNK,
-    HOLDOUT,
-    MOST_HELD_OUT,
     Defaults,
     JudgedBaseline,
     Split,
     TrainingSet,
     TrainingTask,
+    digest_of,
+    refuse_text_options,
 )
 
 FEW_SENTENCES = 1_000
@@ -72,7 +69,7 @@ class EntityTask(TrainingTask):
             check_types(other, read.types)
             train, held = read.examples, other.examples
         else:
-            train, held = _hold_out(read.examples, seed)
+            train, held = hold_out(read.examples, seed, key=_content, items=cls.items, types=_types)
         return cls(_split(read, train, held, held_out=evaluation is None), read.label_names, _told(read))
 
     @classmethod
@@ -170,66 +167,24 @@ class EntityTask(TrainingTask):
         return "; ".join(found) or "(none)"
 
     def digest(self, examples: Sequence[TaggedText]) -> str:
-        digest = hashlib.sha256()
-        for example in examples:
-            digest.update(json.dumps([example.text, example.words, example.tags]).encode("ascii") + b"\n")
-        return digest.hexdigest()
+        return digest_of([example.text, example.words, example.tags] for example in examples)
 
 
 def _split(read: TaggedTexts, train: list[TaggedText], held: list[TaggedText], *, held_out: bool) -> Split:
-    known = {_content(example) for example in train}
-    return Split(
-        train=train,
-        evaluation=held,
-        held_out=held_out,
-        leaks=sum(_content(example) in known for example in held),
-        problems=asdict(read.problems) | {"misaligned": len(read.problems.misaligned)},
-    )
+    problems = asdict(read.problems) | {"misaligned": len(read.problems.misaligned)}
+    return Split.of(train, held, _content, held_out=held_out, problems=problems)
 
 
 def _told(read: TaggedTexts) -> tuple[str, ...]:
     return tuple(filter(None, [read.problems.sentence()]))
 
 
-def refuse_text_options(task: str, **options: Any) -> None:
-    """Refuse options that only texts with labels have."""
-    given = [f"--{name.replace('_', '-')}" for name, value in options.items() if value is not None]
-    if given:
-        raise UsageError(f"{given[0]} is for text classification; the data of {task} has fixed names. Drop it.")
-
-
 def _content(example: TaggedText) -> tuple[str, ...]:
     return tuple(example.surfaces)
 
 
-def _hold_out(examples: list[TaggedText], seed: int) -> tuple[list[TaggedText], list[TaggedText]]:
-    """A fifth, at most 5,000; equal sentences on one side, and every type of entity stays in the training part."""
-    groups: dict[tuple[str, ...], list[int]] = {}
-    for i, example in enumerate(examples):
-        groups.setdefault(_content(example), []).append(i)
-    order = list(groups.values())
-    random.Random(seed).shuffle(order)
-    room = min(int(len(examples) * HOLDOUT), MOST_HELD_OUT)
-    left = _type_counts(examples)
-    held: set[int] = set()
-    for members in order:
-        own = _type_counts([examples[i] for i in members])
-        if len(held) + len(members) <= room and all(left[kind] > count for kind, count in own.items()):
-            held.update(members)
-            left = {kind: count - own.get(kind, 0) for kind, count in left.items()}
-    if not held:
-        raise DataError(
-            f"{len(examples):,} sentences are too few to hold a part out. Give a file with --eval, or more sentences."
-        )
-    return [e for i, e in enumerate(examples) if i not in held], [e for i, e in enumerate(examples) if i in held]
-
-
-def _type_counts(examples: Sequence[TaggedText]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for example in examples:
-        for kind, _, _ in entity_spans(example.tags):
-            counts[kind] = counts.get(kind, 0) + 1
-    return counts
+def _types(example: TaggedText) -> list[str]:
+    return [kind for kind, _, _ in entity_spans(example.tags)]
 
 
 def _encoded(

@@ -25,6 +25,7 @@ from bothways.models.runner import PackedRunner
 from bothways.resolver import DEFAULT_MODEL, resolve_model
 from bothways.tasks.encoded import position_limit
 from bothways.tokenizers import AutoTokenizer
+from bothways.training.arguments import check_arguments
 from bothways.training.loop import PRECISIONS, FitSettings, fit, resolve_precision
 from bothways.training.manifest import model_identity
 from bothways.training.publish import check_output
@@ -91,6 +92,7 @@ def train(
         CheckpointError: about the model. KeyboardInterrupt: stopped before an epoch was finished; nothing is written.
     """
     options = dict(locals())
+    check_arguments(options)
     start = time.perf_counter()
     directory, files = Path(output).resolve(), [data] if isinstance(data, (str, os.PathLike)) else list(data)
     task_class = find_task(task)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -14,22 +12,23 @@ import numpy as np
 import torch
 
 from bothways.data.squad import LoadedQuestions, QuestionExample, holdout_questions, load_questions
+from bothways.errors import DataError
 from bothways.evaluation.baseline import Predictions
 from bothways.evaluation.overlap import fit_overlap
 from bothways.progress import progress_bar
 from bothways.tasks.answer_spans import NULL_THRESHOLD, Answers, find_answers, learn_null_threshold, null_threshold_of
 from bothways.tasks.question_answering import training_features
 from bothways.tasks.question_windows import MAX_LENGTH, QuestionEncoder, QuestionWindows
-from bothways.training.entity_task import refuse_text_options
+from bothways.training.holdout import HOLDOUT, MOST_HELD_OUT
 from bothways.training.loop import Features
 from bothways.training.task import (
-    HOLDOUT,
-    MOST_HELD_OUT,
     Defaults,
     JudgedBaseline,
     Split,
     TrainingSet,
     TrainingTask,
+    digest_of,
+    refuse_text_options,
 )
 
 MANY_QUESTIONS = 50_000
@@ -113,6 +112,11 @@ class QuestionTask(TrainingTask):
 
     def training_set(self, tokenizer: Any, limit: int, config: Any) -> TrainingSet:
         found = training_features(tokenizer, self.split.train, limit)
+        if not found.input_ids:
+            raise DataError(
+                f"none of the {len(self.split.train):,} questions to train on has its answer in its context, so that "
+                "nothing can be learned. Check that the answers are copied from the contexts, letter by letter."
+            )
         lengths = np.bincount(found.owner, [len(ids) for ids in found.input_ids], len(self.split.train))
         notes = []
         if found.n_unaligned:
@@ -167,10 +171,7 @@ class QuestionTask(TrainingTask):
         return [example.question for example in examples], [example.context for example in examples]
 
     def digest(self, examples: Sequence[QuestionExample]) -> str:
-        digest = hashlib.sha256()
-        for example in examples:
-            digest.update(json.dumps([example.question, example.context, example.answers]).encode("ascii") + b"\n")
-        return digest.hexdigest()
+        return digest_of([example.question, example.context, example.answers] for example in examples)
 
     def learned(self, predictions: Predictions) -> dict[str, Any]:
         threshold = self._threshold()
@@ -185,11 +186,8 @@ class QuestionTask(TrainingTask):
 def _split(
     read: LoadedQuestions, train: list[QuestionExample], held: list[QuestionExample], *, held_out: bool
 ) -> Split:
-    known = {(example.question, example.context) for example in train}
-    return Split(
-        train=train,
-        evaluation=held,
-        held_out=held_out,
-        leaks=sum((example.question, example.context) in known for example in held),
-        problems=asdict(read.problems),
-    )
+    return Split.of(train, held, _content, held_out=held_out, problems=asdict(read.problems))
+
+
+def _content(example: QuestionExample) -> tuple[str, str]:
+    return example.question, example.context

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+from bothways.errors import UsageError
 from bothways.evaluation.analysis import shown_answer
 from bothways.evaluation.baseline import Predictions
 from bothways.training.loop import Features
 from bothways.training.scoring import all_scores
 
-HOLDOUT = 0.2
-MOST_HELD_OUT = 5_000
 CHUNK = 1_024
 """Examples that are encoded or answered at once, between two steps of a progress bar."""
 
@@ -37,6 +38,13 @@ class Split:
     leaks: int
     columns: dict[str, str | None] = field(default_factory=dict)
     problems: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, train: Sequence[Any], evaluation: Sequence[Any], key: Callable[[Any], Hashable], **facts: Any) -> Split:
+        """A split whose leaks are the evaluation examples that have the key of one in the training part."""
+        known = {key(example) for example in train}
+        leaks = sum(key(example) in known for example in evaluation)
+        return cls(train=train, evaluation=evaluation, leaks=leaks, **facts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,8 +187,23 @@ class TrainingTask(ABC):
 
     @abstractmethod
     def digest(self, examples: Sequence[Any]) -> str:
-        """SHA-256 over the content of examples."""
+        """SHA-256 (hex) over the content of examples in their order; see ``digest_of``."""
 
     def learned(self, predictions: Predictions) -> dict[str, Any]:
         """Fields of the configuration that prediction needs and only the finished model can tell."""
         return {}
+
+
+def digest_of(contents: Iterable[Sequence[Any]]) -> str:
+    """SHA-256 (hex) over what makes each example: texts, numbers, or lists of them."""
+    digest = hashlib.sha256()
+    for content in contents:
+        digest.update(json.dumps(content).encode("ascii") + b"\n")
+    return digest.hexdigest()
+
+
+def refuse_text_options(task: str, **options: Any) -> None:
+    """Refuse options that only texts with labels have."""
+    given = [f"--{name.replace('_', '-')}" for name, value in options.items() if value is not None]
+    if given:
+        raise UsageError(f"{given[0]} is for text classification; the data of {task} has fixed names. Drop it.")
