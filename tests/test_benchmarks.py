@@ -364,7 +364,7 @@ def test_quality(in_process: None, monkeypatch: pytest.MonkeyPatch, data: Path, 
     assert majority[1] == "0.5000"
     assert ours[0].startswith("sst2: bothways") and ours[4:6] == ["9", "700"]
     measured = result["raw"]["sst2"]["manifest"]["metrics"]["accuracy"]
-    assert ours[1] == f"{measured:.4f}" and ours[6] == f"0.875: {'yes' if measured >= 0.875 else 'no'}"
+    assert ours[1] == f"{measured:.4f}" and ours[6] == f"accuracy 0.875: {'yes' if measured >= 0.875 else 'no'}"
     assert reference[0] == "sst2: transformers Trainer, fp32" and len(reference) == len(baseline) == 7
 
 
