@@ -6,6 +6,7 @@ Shapes: n questions, K choices of each.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
