@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 
 def train_command(
-    data: Annotated[list[Path], typer.Argument(help="Labelled texts: CSV, TSV, JSONL (also .gz), JSON or Parquet.")],
+    data: Annotated[
+        list[Path], typer.Argument(help="Labelled examples: CSV, TSV, JSONL, JSON, CoNLL (also .gz) or Parquet.")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Directory for the model and its report.")],
     text_column: Annotated[str | None, typer.Option(help="Column of the text; 'a,b' for pairs.")] = None,
     label_column: Annotated[str | None, typer.Option(help="Column of the label.")] = None,
@@ -20,7 +22,13 @@ def train_command(
         Path | None, typer.Option("--eval", help="File to score on; by default a part of the data is held out.")
     ] = None,
     model: Annotated[str, typer.Option(help="Model to start from: a name or a directory.")] = "minilm-l6",
-    task: Annotated[str, typer.Option(help="What to learn: text-classification.")] = "text-classification",
+    task: Annotated[
+        str,
+        typer.Option(
+            help="What to learn: text-classification, token-classification (ner), question-answering, multiple-choice "
+            "or next-sentence-prediction."
+        ),
+    ] = "text-classification",
     kind: Annotated[
         str | None, typer.Option(help="Kind of label: single, multi or regression; recognised if not given.")
     ] = None,
@@ -36,7 +44,7 @@ def train_command(
         str | None, typer.Option("--format", help="Format of the data files, if the name does not tell.")
     ] = None,
 ) -> None:
-    """Train a classifier, compare it with a bag of words, and write an ordinary model directory with a report."""
+    """Train a model, compare it with a simple baseline, and write an ordinary model directory with a report."""
     import sys
 
     from bothways.training import train

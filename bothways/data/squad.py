@@ -325,10 +325,8 @@ def _stated_answers(answers: Any, place: str) -> list[tuple[int | None, str]]:
     else:
         raise DataError(f"{place}: 'answers' is {answers!r:.80}; expected {_EXPECTED}, or a list of such objects.")
     for start, text in pairs:
-        whole = start is None or (
-            isinstance(start, (int, float)) and not isinstance(start, bool) and start == int(start)
-        )
-        if not isinstance(text, str) or not whole:
+        whole = isinstance(start, int) or (isinstance(start, float) and start.is_integer())
+        if not isinstance(text, str) or isinstance(start, bool) or not (whole or start is None):
             raise DataError(
                 f"{place}: an answer has text {text!r:.60} and answer_start {start!r:.20}; expected a text and the "
                 "number of its first character."

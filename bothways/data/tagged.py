@@ -292,13 +292,22 @@ def _label_studio(values: Mapping[str, Any], where: str, counts: _Counts) -> tup
     if "text" not in texts and len(texts) != 1:
         raise DataError(f"{where}: which of {', '.join(texts) or 'no keys'} in 'data' is the text? Name it 'text'.")
     text = texts.get("text", next(iter(texts.values())))
-    done = [a for a in values["annotations"] or [] if isinstance(a, Mapping) and not a.get("was_cancelled")]
+    done = [a for a in _objects(values["annotations"], "annotations", where) if not a.get("was_cancelled")]
     if not done:
         counts.bare += 1
         return None
     counts.twice += len(done) > 1
-    results = [item.get("value") for item in done[0].get("result") or [] if isinstance(item, Mapping)]
+    results = [item.get("value") for item in _objects(done[0].get("result"), "result", where)]
     return text, [value for value in results if isinstance(value, Mapping) and "labels" in value and "start" in value]
+
+
+def _objects(values: Any, key: str, where: str) -> list[Mapping[str, Any]]:
+    """A list of objects, or nothing."""
+    if values is None:
+        return []
+    if not isinstance(values, (list, tuple)) or not all(isinstance(value, Mapping) for value in values):
+        raise DataError(f"{where}: {key!r} is {values!r:.60}; expected a list of objects, as Label Studio exports it.")
+    return list(values)
 
 
 def _misaligned(span: EntitySpan, text: str, row: int) -> Misaligned:

@@ -14,6 +14,15 @@ if TYPE_CHECKING:
 
     from bothways.pipelines.base import Pipeline
 
+_TRAINED = (
+    "text-classification",
+    "token-classification",
+    "question-answering",
+    "multiple-choice",
+    "next-sentence-prediction",
+)
+"""The tasks of ``bothways train``."""
+
 _ROUTES = ("cache_dir", "local_files_only")  # arguments for finding a model, which its tokeniser needs too
 
 
@@ -91,6 +100,8 @@ def pipeline(
     source = model
     if isinstance(model, (str, os.PathLike)):
         model = load_model(model, cls, config, _loaded_dtype(dtype, device), {**model_kwargs, **routes})
+    elif not hasattr(model, "config"):
+        raise InputError(f"model is {model!r:.60} ({type(model).__name__}); expected a name, a directory or a model.")
     if tokenizer is None or isinstance(tokenizer, (str, os.PathLike, tuple)):
         tokenizer = _load_tokenizer(tokenizer, source, use_fast, routes)
     return cls(model=model, tokenizer=tokenizer, task=task, device=device, dtype=dtype, **kwargs)
@@ -190,9 +201,11 @@ def load_model(
 
 def _headless(name: Any, cls: Any, architectures: Any) -> InputError:
     has = ", ".join(map(str, architectures or [])) or "a model without a named architecture"
-    advice = " Train one first: `bothways train`." if cls.model_task == "sequence-classification" else ""
+    advice = "Pass a model that has one" + (
+        f", or train it: `bothways train --task {cls.default_task}`." if cls.default_task in _TRAINED else "."
+    )
     return InputError(
-        f"{name} has no weights for the {cls.model_task} head that {cls.default_task} needs: it holds {has}.{advice}"
+        f"{name} has no weights for the {cls.model_task} head that {cls.default_task} needs: it holds {has}. {advice}"
     )
 
 

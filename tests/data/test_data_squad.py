@@ -196,6 +196,14 @@ def test_other_errors(tmp_path):
     assert [e.question for e in iter_questions(path)] == ["q"]  # prediction needs no answers
 
 
+@pytest.mark.parametrize("start", ["NaN", "Infinity", "1.5", "true", '"0"', "[0]"])
+def test_starts_that_are_no_whole_numbers(tmp_path, start):
+    path = tmp_path / "rows.jsonl"
+    path.write_text(f'{{"question": "a", "context": "b", "answers": {{"text": ["b"], "answer_start": [{start}]}}}}\n')
+    with pytest.raises(DataError, match="line 1: .*answer_start.*expected"):
+        load_questions(path)
+
+
 def test_half_a_surrogate_pair_keeps_the_places(tmp_path):
     loaded = one(tmp_path, [{"text": "cat", "answer_start": 2}], context="\ud800 cat")
     assert loaded.examples[0].context == "\ufffd cat"

@@ -251,6 +251,21 @@ def test_label_studio_without_a_text(tmp_path):
         load_tagged(put_rows(tmp_path, "x.json", task))
 
 
+@pytest.mark.parametrize(
+    ("annotations", "said"),
+    [
+        (5, "line 1: 'annotations' is 5; expected a list of objects"),
+        ("x", "line 1: 'annotations' is 'x'"),
+        ([1], r"line 1: 'annotations' is \[1\]"),
+        ([{"result": 5}], "line 1: 'result' is 5; expected a list of objects"),
+    ],
+)
+def test_broken_label_studio(tmp_path, annotations, said):
+    path = put_rows(tmp_path, "export.jsonl", {"data": {"text": "Ada"}, "annotations": annotations})
+    with pytest.raises(DataError, match=said):
+        load_tagged(path)
+
+
 def test_blank_texts_and_null_annotations_are_skipped(tmp_path):
     rows = [
         {"text": " ", "entities": []},
