@@ -16,8 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from bothways.errors import InputError, TokenizerError
+from bothways.errors import InputError
 from bothways.tasks.encoded import LONG_INPUT, account
+from bothways.tasks.offsets import without_space
+from bothways.tasks.pair_frame import PairFrame, pair_frame
 from bothways.tasks.windows import split
 from bothways.tokenizers.base import PreTrainedTokenizerBase
 
@@ -26,7 +28,6 @@ OVERLAP = 128
 """Tokens of a row, and tokens of the context that consecutive windows share. Source: ``google-research/bert``."""
 
 CACHED_TOKENS = 2**20
-_PROBE = "a"  # any tokeniser makes at least one token of it
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -127,7 +128,7 @@ class QuestionEncoder:
         self.overlap = overlap
         self.max_question = max_question
         self.long_input = long_input
-        self._frame = _frame(tokenizer)
+        self._frame = pair_frame(tokenizer)
         self._room = None if max_length is None else max_length - self._frame.n_special
         if self._room is not None and self._room < 2:
             raise InputError(
@@ -149,7 +150,7 @@ class QuestionEncoder:
             for e in self.tokenizer.encode_texts(list(questions), add_special_tokens=False)
         ]
         read = self._read(contexts)
-        frame = self._frame
+        frame, typed = self._frame, self._frame.is_typed
         rows: list[np.ndarray] = []
         types: list[np.ndarray] = []
         owner, spans, context_at = [], [], []
@@ -157,15 +158,16 @@ class QuestionEncoder:
         for number, (question, context) in enumerate(zip(asked, read, strict=True)):
             kept, own = self._divide(question, len(context), first + number)
             for start, stop in own:
-                rows.append(frame.row(kept, context.ids[start:stop]))
-                types.append(frame.row_types(len(kept), stop - start))
+                rows.append(_row(frame, kept, context.ids[start:stop]))
+                if typed:
+                    types.append(np.array(frame.type_ids(len(kept), stop - start), dtype=np.int8))
                 spans.append((start, stop))
             owner += [number] * len(own)
-            context_at += [frame.context_at(len(kept))] * len(own)
+            context_at += [len(frame.before) + len(kept) + len(frame.between)] * len(own)
             truncated.append(len(kept) < len(question) or own[-1][1] < len(context))
         return QuestionWindows(
             input_ids=rows,
-            token_type_ids=types if frame.is_typed else None,
+            token_type_ids=types if typed else None,
             owner=np.array(owner, dtype=np.int64),
             spans=np.array(spans, dtype=np.int64).reshape(-1, 2),
             context_at=np.array(context_at, dtype=np.int64),
@@ -219,72 +221,12 @@ def encode_contexts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) ->
     encodings = tokenizer.encode_texts(list(texts), add_special_tokens=False, offsets=True) if texts else []
     found = []
     for text, encoding in zip(texts, encodings, strict=True):
-        offsets = np.array(encoding.offsets, dtype=np.int32).reshape(-1, 2)
-        starts, ends = _without_space(text, offsets[:, 0].copy(), offsets[:, 1].copy())
+        starts, ends = without_space(np.array(encoding.offsets, dtype=np.int32).reshape(-1, 2), text).T
         words = np.array([-1 if word is None else word for word in encoding.word_ids], dtype=np.int32)
         found.append(ContextTokens(ids=np.array(encoding.ids, dtype=np.int32), starts=starts, ends=ends, words=words))
     return found
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Frame:
-    """What the tokeniser puts around a question and a context: ids and segments of the special tokens."""
-
-    ids: tuple[np.ndarray, np.ndarray, np.ndarray]  # before, between, after
-    types: tuple[np.ndarray, np.ndarray, np.ndarray]
-    text_types: tuple[int, int]
-    is_typed: bool
-
-    @property
-    def n_special(self) -> int:
-        return sum(map(len, self.ids))
-
-    def context_at(self, question_length: int) -> int:
-        return len(self.ids[0]) + question_length + len(self.ids[1])
-
-    def row(self, question: np.ndarray, context: np.ndarray) -> np.ndarray:
-        before, between, after = self.ids
-        return np.concatenate([before, question, between, context, after])
-
-    def row_types(self, question_length: int, context_length: int) -> np.ndarray:
-        before, between, after = self.types
-        first, second = (
-            np.full(length, kind, dtype=np.int8)
-            for length, kind in zip((question_length, context_length), self.text_types, strict=True)
-        )
-        return np.concatenate([before, first, between, second, after])
-
-
-def _frame(tokenizer: PreTrainedTokenizerBase) -> _Frame:
-    probe = tokenizer.encode_texts([(_PROBE, _PROBE)])[0]
-    ids, types = np.array(probe.ids, dtype=np.int32), np.array(probe.type_ids, dtype=np.int8)
-    texts = np.array([-1 if s is None else s for s in probe.sequence_ids])
-    first, second = np.flatnonzero(texts == 0), np.flatnonzero(texts == 1)
-    if not len(first) or not len(second) or first[-1] > second[0]:
-        raise TokenizerError("this tokeniser does not put the first text of a pair before the second.")
-    cuts = (slice(0, first[0]), slice(first[-1] + 1, second[0]), slice(second[-1] + 1, None))
-    before, between, after = cuts
-    return _Frame(
-        ids=(ids[before], ids[between], ids[after]),
-        types=(types[before], types[between], types[after]),
-        text_types=(int(types[first[0]]), int(types[second[0]])),
-        is_typed="token_type_ids" in tokenizer.model_input_names and bool(types.any()),
-    )
-
-
-def _without_space(text: str, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Ends of tokens without the white space that some tokenisers count to them (``▁Paris``)."""
-    for i in np.flatnonzero(_is_space(text, starts) & (starts < ends)).tolist():
-        piece = text[starts[i] : ends[i]]
-        starts[i] += len(piece) - len(piece.lstrip())
-        starts[i] = min(starts[i], ends[i])
-    for i in np.flatnonzero(_is_space(text, ends - 1) & (starts < ends)).tolist():
-        ends[i] = starts[i] + len(text[starts[i] : ends[i]].rstrip())
-    return starts, ends
-
-
-def _is_space(text: str, places: np.ndarray) -> np.ndarray:
-    if not text:
-        return np.zeros(len(places), dtype=bool)
-    spaces = np.fromiter((c.isspace() for c in text), dtype=bool, count=len(text))
-    return spaces[np.clip(places, 0, len(text) - 1)]
+def _row(frame: PairFrame, question: np.ndarray, context: np.ndarray) -> np.ndarray:
+    parts: list[Any] = [frame.before, question, frame.between, context, frame.after]
+    return np.concatenate(parts, dtype=np.int32, casting="unsafe")  # an empty list would count as float

@@ -19,6 +19,7 @@ from bothways.data.words import Span
 from bothways.errors import CheckpointError, InputError
 from bothways.metrics.tag_schemes import OUTSIDE
 from bothways.tasks.encoded import EncodedTexts, encode
+from bothways.tasks.offsets import without_space
 from bothways.tasks.text_classification import softmax
 from bothways.tasks.windows import best_windows
 from bothways.tokenizers.base import PreTrainedTokenizerBase
@@ -235,7 +236,7 @@ def decode_words(
 
 def relocate(located: LocatedText, offsets: np.ndarray) -> LocatedText:
     """The same text with other offsets for its tokens, int64 (L, 2)."""
-    offsets = _trimmed(offsets, located.text)
+    offsets = without_space(offsets, located.text)
     words = _words_at(offsets, located.special, located.spans)
     return LocatedText(
         text=located.text,
@@ -256,22 +257,11 @@ def _locate(encoding: Any, text: str, spans: Sequence[Span], by_word: bool) -> L
         words[special] = -1
         starts = np.array([start for start, _ in spans], dtype=np.int64)
         offsets += np.where(words < 0, 0, starts[words] if len(starts) else 0)[:, None]
-        offsets = _trimmed(offsets, text)
+        offsets = without_space(offsets, text)
     else:
-        offsets = _trimmed(offsets, text)
+        offsets = without_space(offsets, text)
         words = _words_at(offsets, special, spans)
     return LocatedText(text=text, ids=encoding.ids, offsets=offsets, special=special, words=words, spans=spans)
-
-
-def _trimmed(offsets: np.ndarray, text: str) -> np.ndarray:
-    """Without white space at the ends, which byte-level and Unigram tokenisers count to the token after it."""
-    found = offsets.copy()
-    for i, (start, end) in enumerate(offsets.tolist()):
-        if start < end and (text[start].isspace() or text[end - 1].isspace()):
-            piece = text[start:end]
-            start += len(piece) - len(piece.lstrip())
-            found[i] = start, start + len(piece.strip())
-    return found
 
 
 def _words_at(offsets: np.ndarray, special: np.ndarray, spans: Sequence[Span]) -> np.ndarray:

@@ -15,7 +15,8 @@ from tokenizers.processors import TemplateProcessing
 
 from bothways import PreTrainedTokenizerFast, pipeline
 from bothways.errors import InputError, TokenizerError
-from bothways.tasks.crossed import crossed_logits, encode_crossed, pair_frame
+from bothways.tasks.crossed import crossed_logits, encode_crossed
+from bothways.tasks.pair_frame import pair_frame
 from bothways.tasks.zero_shot import TEMPLATE, hypotheses
 from tests.pipelines.conftest import CLASSIFIER, TEXTS, same
 
