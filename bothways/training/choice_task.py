@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,7 @@ class ChoiceTask(TrainingTask):
         if evaluation is not None:
             train, held = read.examples, load_choices(evaluation, purpose="evaluate", **reading).examples
         else:
-            train, held = hold_out(read.examples, seed, key=lambda example: example.text, items=cls.items)
+            train, held = hold_out(read.examples, seed, key=_side_by(read.examples), items=cls.items)
         return cls(_split(read, train, held, held_out=evaluation is None), _choices([*train, *held]))
 
     @classmethod
@@ -157,6 +157,13 @@ class ChoiceTask(TrainingTask):
 
 def _content(example: ChoiceExample) -> tuple[Any, ...]:
     return example.text, example.stem, example.choices
+
+
+def _side_by(examples: Sequence[ChoiceExample]) -> Callable[[ChoiceExample], Hashable]:
+    """What is on one side of the split: questions about one text, or, where all are about one, equal questions."""
+    if len({example.text for example in examples}) > 1:
+        return lambda example: example.text
+    return _content
 
 
 def _split(read: LabelledChoices, train: list[ChoiceExample], held: list[ChoiceExample], *, held_out: bool) -> Split:

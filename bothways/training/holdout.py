@@ -50,6 +50,7 @@ def hold_out(
             left.subtract(own)
     if not held:
         raise DataError(
-            f"{len(examples):,} {items} are too few to hold a part out. Give a file with --eval, or more {items}."
+            f"{len(examples):,} {items}, in {len(groups):,} groups that stay together, are too few to hold a part out. "
+            f"Give a file with --eval, or more {items}."
         )
     return [e for i, e in enumerate(examples) if i not in held], [e for i, e in enumerate(examples) if i in held]

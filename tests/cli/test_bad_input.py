@@ -163,3 +163,58 @@ def test_an_unforeseen_problem_is_a_sentence_too(trained, command, tmp_path, mon
     monkeypatch.setattr(bothways.data, "iter_texts", broken)
     code, _, err = command("predict", trained, "-")
     assert code == 1 and "ZeroDivisionError: nobody thought of this" in err and "BOTHWAYS_DEBUG=1" in err
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("data", None, "the path of a file, or a list of them"),
+        ("data", [b"a.csv"], "the path of a file, or a list of them"),
+        ("output", 5, "the path of a file or directory"),
+        ("output", "a\0b", "the path of a file or directory"),
+        ("model", 5, "a name or the path of a directory"),
+        ("epochs", 2.0, "a whole number"),
+        ("seed", True, "a whole number"),
+        ("minutes", "5", "a number"),
+        ("text_column", ["text"], "a text"),
+        ("task", None, "a text"),
+        ("say", "loud", "a function of one line"),
+    ],
+)
+def test_arguments_of_a_wrong_type(name, value, expected, reviews, tiny_model, tmp_path):
+    from bothways import train
+    from bothways.errors import UsageError
+
+    given = {"data": reviews, "output": tmp_path / "out", "model": tiny_model} | {name: value}
+    with pytest.raises(UsageError) as problem:
+        train(given.pop("data"), given.pop("output"), **given)
+    assert str(problem.value) == f"{name} is {value!r} ({type(value).__name__}); expected {expected}."
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_questions_of_which_none_can_be_learned(tiny_model, command, tmp_path):
+    rows = [
+        {"question": w, "context": f"the {w} was good", "answers": {"text": ["zz"], "answer_start": [0]}}
+        for w in "abcdefghij"
+    ]
+    (tmp_path / "q.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = ("--task", "question-answering", "--model", tiny_model)
+    code, _, err = command("train", tmp_path / "q.jsonl", "-o", tmp_path / "out", *words)
+    assert code == 1 and "none of the 8 questions to train on has its answer in its context" in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_choices_that_cannot_be_divided(tiny_model, command, tmp_path):
+    def trained_on(*rows: dict) -> tuple[int, str, str]:
+        (tmp_path / "c.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        words = ("--task", "multiple-choice", "--model", tiny_model, "--epochs", 1)
+        return command("train", tmp_path / "c.jsonl", "-o", tmp_path / "out", *words)
+
+    rows = [{"question": "which", "choices": ["good", f"film {w}"], "label": i % 2} for i, w in enumerate("abcdefghij")]
+    code, _, err = trained_on(*rows, {"question": "which", "choices": ["a", "b", "c"], "label": 1})
+    assert code == 1 and "10 have 2; 1 have not, the first in row 11 with 3" in err
+    code, _, err = trained_on(*rows[:2] * 5)
+    assert code == 1 and "10 questions, in 2 groups that stay together, are too few to hold a part out" in err
+    assert not (tmp_path / "out").exists()
+    code, _, err = trained_on(*rows)  # all about one text
+    assert code == 0 and "8 questions to train on, 2 held out" in err
