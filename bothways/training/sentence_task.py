@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from bothways.data import check_labels, load_labelled
 from bothways.errors import DataError
 from bothways.tasks.next_sentence import LABELS
 from bothways.training.task import Split
-from bothways.training.text_task import TextTask
+from bothways.training.text_task import TextTask, split_of
+
+NUMBERS = ("0", "1")
+"""The labels of data that has numbers."""
 
 
 class NextSentenceTask(TextTask):
@@ -30,6 +35,16 @@ class NextSentenceTask(TextTask):
             raise DataError(f"the labels are {shown}; expected {LABELS[0]} and {LABELS[1]}, or 0 (it follows) and 1.")
         self.label_names = tuple(sorted(self.label_names, key=_id))
 
+    @classmethod
+    def load_evaluation(cls, file: Path, config: Any, **reading: Any) -> TextTask:
+        """The outputs mean the same in every model, whatever its configuration calls them."""
+        names = LABELS
+        read = load_labelled(file, task_kind="single", purpose="evaluate", **reading)
+        if set(read.label_names) <= set(NUMBERS):
+            names = NUMBERS
+        check_labels(read, names)
+        return cls(split_of(read, [], read.examples, held_out=False), "single", names)
+
     def configuration(self) -> dict[str, Any]:
         return {"id2label": dict(enumerate(self.label_names))}
 
@@ -44,4 +59,4 @@ def _ids(names: Sequence[str]) -> list[int] | None:
 
 
 def _id(name: str) -> int:
-    return LABELS.index(name) if name in LABELS else ("0", "1").index(name)
+    return LABELS.index(name) if name in LABELS else NUMBERS.index(name)

@@ -79,7 +79,7 @@ class TextTask(TrainingTask):
                     f"{len(read.examples)} labelled texts are too few to hold a part out. Give a file with --eval, "
                     "or at least 5 texts of each label."
                 )
-        split = _split(read, train, held, held_out=evaluation is None)
+        split = split_of(read, train, held, held_out=evaluation is None)
         return cls(split, read.kind, read.label_names if read.kind != "regression" else ("score",))
 
     @classmethod
@@ -89,7 +89,7 @@ class TextTask(TrainingTask):
         names = tuple(config.id2label[i] for i in range(config.num_labels))
         if kind != "regression":
             check_labels(read, names)
-        return cls(_split(read, [], read.examples, held_out=False), kind, names)
+        return cls(split_of(read, [], read.examples, held_out=False), kind, names)
 
     def defaults(self) -> Defaults:
         return defaults_for(len(self.split.train), len(self.label_names))
@@ -134,8 +134,8 @@ class TextTask(TrainingTask):
 
     def answer(self, runner: Any, encoded: EncodedTexts) -> Predictions:
         logits = sequence_logits(runner, encoded.input_ids, encoded.token_type_ids)
-        config = runner.model.config
-        return predictions_from(decode(logits, encoded, default_function(config)), self.kind, config.id2label)
+        scores = decode(logits, encoded, default_function(runner.model.config))
+        return predictions_from(scores, self.kind, dict(enumerate(self.label_names)))
 
     def shown_texts(self) -> tuple[list[str], list[str | None] | None]:
         return text_columns(self.split.evaluation)
@@ -155,7 +155,8 @@ def defaults_for(texts: int, labels: int) -> Defaults:
     return Defaults(epochs=3 if texts <= MANY_TEXTS else 2)
 
 
-def _split(read: LabelledTexts, train: list[TextExample], held: list[TextExample], *, held_out: bool) -> Split:
+def split_of(read: LabelledTexts, train: list[TextExample], held: list[TextExample], *, held_out: bool) -> Split:
+    """The two parts of a run, with what is known of the files."""
     columns = read.columns
     return Split(
         train=train,
