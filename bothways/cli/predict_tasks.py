@@ -34,6 +34,14 @@ class Asked:
                 raise UsageError(f"--{name.replace('_', '-')} is not for {way.task}, which takes {takes}.")
         if "labels" in way.takes and not (self.labels or "").strip(", "):
             raise UsageError(f"{way.task} needs --labels, for example --labels 'politics,sports'.")
+        if self.aggregation is not None:
+            _check_aggregation(self.aggregation)
+        if self.template is not None:
+            _check_template(self.template)
+        if self.top_k == 0 and way.task == "question-answering":
+            raise UsageError(
+                "--top-k 0 asks for all answers, but any words of a text may be one; give a number from 1."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +97,27 @@ def made_for(model: str) -> str:
             "first: `bothways train`; or make vectors of texts: `bothways embed`."
         )
     return task
+
+
+def _check_aggregation(name: str) -> None:
+    from bothways.errors import UsageError
+    from bothways.tasks.entity_groups import AggregationStrategy
+
+    known = [strategy.value for strategy in AggregationStrategy]
+    if name.lower() not in known:
+        raise UsageError(f"--aggregation is {name!r}; expected one of {', '.join(known)}.")
+
+
+def _check_template(template: str) -> None:
+    from bothways.errors import InputError, UsageError
+    from bothways.tasks.zero_shot import TEMPLATE, hypotheses
+
+    try:
+        hypotheses(["label"], template)
+    except InputError:
+        raise UsageError(
+            f"--template is {template!r}; expected a sentence with {{}} in the place of the label, as in {TEMPLATE!r}."
+        ) from None
 
 
 def _texts(file: str, **reading: Any) -> Rows:
@@ -171,7 +200,7 @@ def _answer_options(asked: Asked, config: Any) -> dict[str, Any]:
     from bothways.tasks.answer_spans import NULL_THRESHOLD
 
     options: dict[str, Any] = {"handle_impossible_answer": getattr(config, NULL_THRESHOLD, None) is not None}
-    return options if not asked.top_k else options | {"top_k": asked.top_k}
+    return options if asked.top_k is None else options | {"top_k": asked.top_k}
 
 
 def _answer_line(result: Any, asked: Asked, config: Any) -> dict[str, Any]:

@@ -221,6 +221,9 @@ def _texts(columns: Mapping[str, Any], where: str) -> tuple[str, str]:
             kind = type(columns[here[0]]).__name__
             raise DataError(f"{where}: {here[0]} is {columns[here[0]]!r:.60} ({kind}); expected a text.")
         found.extend(columns[name] for name in here)
+    blank = [name for name in (*QUESTION_NAMES, *CONTEXT_NAMES) if name in columns]
+    if not found and blank:
+        raise DataError(f"{where}: {' and '.join(blank)} {'are' if len(blank) > 1 else 'is'} blank; expected a text.")
     if not found:
         raise DataError(
             f"{where}: no question. Columns: {', '.join(columns)}. Expected one of "

@@ -166,7 +166,8 @@ def test_zero_shot_on_a_trained_classifier(trained, command, tmp_path):
         assert [label["score"] for label in line["labels"]] == pytest.approx(expected["scores"], abs=1e-5)
     for extra, message in (
         ((), "zero-shot-classification needs --labels"),
-        (("--labels", "a", "--template", "no place"), "no place"),
+        (("--labels", "a", "--template", "no place"), "--template is 'no place'; expected a sentence with {}"),
+        (("--labels", "a", "--template", "{} of {label}"), "--template is '{} of {label}'; expected"),
         (("--labels", "a", "--aggregation", "max"), "--aggregation is not for zero-shot-classification"),
     ):
         code, out, err = command(*words, *extra)
@@ -187,8 +188,13 @@ def test_data_and_options_that_do_not_fit_a_task(tiny_model, entities_model, con
         assert not (tmp_path / "out").exists()
     code, _, err = command("evaluate", entities_model, tmp_path / "other.conll")
     assert code in (1, 2) and "'GOD' (1)" in err
-    code, _, err = command("predict", entities_model, tmp_path / "other.conll", "--task", "question-answering")
-    assert code in (1, 2) and "Traceback" not in err
+    for extra, message in (
+        (("--task", "question-answering"), "weights for the question-answering head"),
+        (("--task", "question-answering", "--top-k", 0), "--top-k 0 asks for all answers"),
+        (("--aggregation", "frist"), "--aggregation is 'frist'; expected one of none, simple, first, average, max."),
+    ):
+        code, out, err = command("predict", entities_model, tmp_path / "other.conll", *extra)
+        assert code in (1, 2) and message in err and "Traceback" not in err and not out, err
 
 
 def test_gaps_are_filled_from_the_command_line(tiny_model, command, tmp_path):
@@ -206,3 +212,22 @@ def test_gaps_are_filled_from_the_command_line(tiny_model, command, tmp_path):
     (tmp_path / "none.txt").write_text("no gap\n")
     code, out, err = command("predict", tmp_path / "filler", tmp_path / "none.txt")
     assert code == 1 and "input 0 has no mask token ([MASK])" in err and not out
+
+
+def test_choices_from_standard_input(tiny_model, command, tmp_path, monkeypatch):
+    import io
+    import sys
+    from types import SimpleNamespace
+
+    from bothways import BertConfig, BertForMultipleChoice, BertTokenizerFast
+
+    BertForMultipleChoice(BertConfig.from_pretrained(tiny_model)).save_pretrained(tmp_path / "chooser")
+    BertTokenizerFast.from_pretrained(tiny_model).save_pretrained(tmp_path / "chooser")
+    rows = [{"question": "the film was", "choices": ["good", "bad"]}, {"question": "very", "choices": ["a", "b", "c"]}]
+    for text in (json.dumps(rows), "".join(json.dumps(row) + "\n" for row in rows)):
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(text.encode())))
+        code, out, err = command("predict", tmp_path / "chooser", "-")
+        assert code == 0 and [len(line["scores"]) for line in json_lines(out)] == [2, 3], err
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b'{"question": "very"}')))
+    code, _, err = command("predict", tmp_path / "chooser", "-")
+    assert code == 1 and "standard input, line 1: no choices. Columns: question." in err

@@ -99,6 +99,8 @@ def test_second_texts():
         ({"question": "Who?", "choice1": "a", "option1": "b"}, "choices under choice and option"),
         ({**PLAIN, "endings": ["a", "b"]}, "any of choices, endings"),
         ({"choices": ["a", "b"]}, "no question. Columns: choices"),
+        ({"question": " ", "choices": ["a", "b"]}, "question is blank; expected a text"),
+        ({"question": None, "context": "", "choices": ["a", "b"]}, "question and context are blank"),
         ({"question": 3, "choices": ["a", "b"]}, r"question is 3 \(int\)"),
         ({"question": "a", "prompt": "b", "choices": ["a", "b"]}, "any of question, prompt"),
     ],
