@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from bothways.data.squad import QuestionExample
 from bothways.evaluation.features import NOT_IN_WORDS
 
-BASELINE_NAME = "sentence with the most words of the question"
+BASELINE_NAME = "sentence most like the question"
 LENGTH_POWER = 0.25
 
 _WORD = re.compile(rf"{NOT_IN_WORDS.pattern}|[^\W{NOT_IN_WORDS.pattern[1:-1]}]+")

@@ -14,7 +14,7 @@ import torch
 from bothways.data.squad import LoadedQuestions, QuestionExample, holdout_questions, load_questions
 from bothways.errors import DataError
 from bothways.evaluation.baseline import Predictions
-from bothways.evaluation.overlap import fit_overlap
+from bothways.evaluation.overlap import BASELINE_NAME, fit_overlap
 from bothways.progress import progress_bar
 from bothways.tasks.answer_spans import NULL_THRESHOLD, Answers, find_answers, learn_null_threshold, null_threshold_of
 from bothways.tasks.question_answering import training_features
@@ -99,7 +99,7 @@ class QuestionTask(TrainingTask):
         trained = time.perf_counter()
         answers = fitted.predict(self.split.evaluation)
         return JudgedBaseline(
-            name="sentence most like the question",
+            name=BASELINE_NAME,
             predictions=Predictions(labels=tuple(answers)),
             majority="",
             train_seconds=trained - start,
