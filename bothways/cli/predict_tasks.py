@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 ACCOUNT = ("n_tokens", "n_windows", "truncated")
@@ -155,12 +154,9 @@ def _questions(file: str, *, text_column: str | None, **reading: Any) -> Rows:
 
 def _choices(file: str, *, text_column: str | None, **reading: Any) -> Rows:
     from bothways.data.choices import iter_choices
-    from bothways.errors import UsageError
 
     _refuse_column(text_column, "choices")
-    if file == "-":
-        raise UsageError("multiple choice reads files; give the name of one in place of -.")
-    for number, example in enumerate(iter_choices(Path(file), **reading), 1):
+    for number, example in enumerate(iter_choices(file, **reading), 1):
         yield {"row": number}, example
 
 

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bothways.data.label_kinds import is_missing
-from bothways.data.rows import read_rows
+from bothways.data.opening import check_readable
+from bothways.data.rows import known_format, read_rows, stream_rows
+from bothways.data.stream import STDIN_NAME, stdin_bytes
 from bothways.errors import DataError, UsageError
 
 CONTEXT_NAMES = ("context", "article", "passage", "text", "premise", "sent1", "ctx")
@@ -104,6 +106,7 @@ def load_choices(
     examples: list[ChoiceExample] = []
     rows = 0
     for path in files:
+        check_readable(Path(path))
         for example in iter_choices(path, first_row=rows + 1, format=format, encoding=encoding):
             rows = example.row
             if example.label is not None:
@@ -121,15 +124,25 @@ def load_choices(
 
 
 def iter_choices(
-    path: str | os.PathLike[str], *, first_row: int = 1, format: str | None = None, encoding: str | None = None
+    path_or_dash: str | os.PathLike[str],
+    *,
+    first_row: int = 1,
+    format: str | None = None,
+    encoding: str | None = None,
 ) -> Iterator[ChoiceExample]:
-    """Yield every question of a file, labelled or not, in order, in constant memory.
+    """Yield every question of a file or of standard input (``"-"``: JSON), labelled or not, in constant memory.
 
     Raises:
         UsageError, DataError: as ``read_rows`` and ``choice_example``.
     """
-    for number, row in enumerate(read_rows(path, format=format, encoding=encoding), first_row):
-        yield choice_example(row.values, f"{Path(path)}, line {row.line}", row=number)
+    if str(path_or_dash) == "-":
+        name = STDIN_NAME
+        rows = stream_rows(stdin_bytes(), name, "json" if format is None else known_format(format), encoding)
+    else:
+        name = str(path_or_dash)
+        rows = read_rows(path_or_dash, format=format, encoding=encoding)
+    for number, row in enumerate(rows, first_row):
+        yield choice_example(row.values, f"{name}, line {row.line}", row=number)
 
 
 def choice_example(values: Mapping[str, Any], where: str, *, row: int = 0) -> ChoiceExample:

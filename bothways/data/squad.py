@@ -7,7 +7,6 @@ import itertools
 import os
 import random
 import re
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from bothways.data.json_rows import list_rows
 from bothways.data.opening import check_readable, file_format, opened, text_chunks
 from bothways.data.row import Row
 from bothways.data.rows import known_format, read_rows, stream_rows
-from bothways.data.stream import STDIN_NAME
+from bothways.data.stream import STDIN_NAME, stdin_bytes
 from bothways.errors import DataError, UsageError
 
 NEAR = 64
@@ -195,10 +194,7 @@ def _json_records(path: Path, kind: str, encoding: str | None) -> Iterator[_Reco
 
 
 def _stdin_records(format: str | None, encoding: str | None) -> Iterator[_Record]:
-    stream: Any = sys.stdin.buffer
-    if not hasattr(stream, "peek"):  # a replaced standard input, such as a BytesIO
-        stream = io.BufferedReader(stream)
-    yield from _stream_records(stream, STDIN_NAME, "json" if format is None else known_format(format), encoding)
+    yield from _stream_records(stdin_bytes(), STDIN_NAME, "json" if format is None else known_format(format), encoding)
 
 
 def _stream_records(stream: io.BufferedReader, name: str, kind: str, encoding: str | None) -> Iterator[_Record]:

@@ -72,10 +72,15 @@ def _text_columns(rows: Iterator[Row], name: str, text_column: str | None) -> tu
     return recognise_columns(names, [row.values for row in sample], need_label=False, file=name), rows
 
 
-def _stdin_rows(format: str | None, encoding: str | None) -> Iterator[Row]:
+def stdin_bytes() -> io.BufferedReader:
+    """The bytes of standard input."""
     stream: Any = sys.stdin.buffer
-    if not hasattr(stream, "peek"):  # a replaced standard input, such as a BytesIO
-        stream = io.BufferedReader(stream)
+    # a replaced standard input, such as a BytesIO, may have no peek
+    return stream if hasattr(stream, "peek") else io.BufferedReader(stream)
+
+
+def _stdin_rows(format: str | None, encoding: str | None) -> Iterator[Row]:
+    stream = stdin_bytes()
     if format is not None:
         yield from stream_rows(stream, STDIN_NAME, known_format(format), encoding)
         return

@@ -7,7 +7,7 @@ Shapes: n texts, W windows, N hidden_size.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -157,6 +157,8 @@ def embed_texts(
     )
     if isinstance(texts, str):
         return embedder.embed([texts], settings=settings, **options)[0][0]
+    if not isinstance(texts, Iterable) or isinstance(texts, (bytes, Mapping)):
+        raise InputError(f"texts is {texts!r:.60} ({type(texts).__name__}); expected a text or a list of texts.")
     rows = list(texts)
     if not rows:
         return np.zeros((0, model.config.hidden_size), dtype=np.float32)

@@ -65,7 +65,7 @@ class TextClassificationPipeline(Pipeline):
         changes = take_tokenizer_options(given)
         top_k = given.pop("top_k", _NOT_GIVEN)
         every = given.pop("return_all_scores", None)
-        if top_k != _NOT_GIVEN:
+        if not (isinstance(top_k, str) and top_k == _NOT_GIVEN):
             changes |= {"top_k": _checked_top_k(top_k), "nested": True}
         elif every is not None:
             changes["top_k"] = None if every else 1

@@ -118,7 +118,7 @@ class TokenClassificationPipeline(Pipeline):
             changes["stride"] = _checked_stride(stride)
         ignored = given.pop("ignore_labels", None)
         if ignored is not None:
-            changes["ignore_labels"] = (ignored,) if isinstance(ignored, str) else tuple(ignored)
+            changes["ignore_labels"] = _checked_labels(ignored)
         for name, known in (("word_rule", WORD_RULES), ("compat", ("v4",))):
             value = given.pop(name, None)
             if value is not None and value not in known:
@@ -242,6 +242,13 @@ def _checked_words(item: Any, number: int) -> list[str]:
         if not isinstance(word, str):
             raise InputError(f"input {number}: word {i} is {word!r:.60} ({type(word).__name__}); expected a str.")
     return list(item)
+
+
+def _checked_labels(labels: Any) -> tuple[str, ...]:
+    named = (labels,) if isinstance(labels, str) else labels
+    if not isinstance(named, (list, tuple, set, frozenset)) or not all(isinstance(label, str) for label in named):
+        raise InputError(f"ignore_labels is {labels!r:.60} ({type(labels).__name__}); expected a list of labels.")
+    return tuple(named)
 
 
 def _checked_stride(stride: Any) -> int:

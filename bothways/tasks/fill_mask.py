@@ -6,7 +6,7 @@ Shapes: m masks of one text, V vocab_size, K candidates.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -248,10 +248,14 @@ def find_first_pieces(tokenizer: PreTrainedTokenizerBase, targets: str | Sequenc
 
 
 def _words(targets: str | Sequence[str]) -> list[str]:
+    if not isinstance(targets, Iterable) or isinstance(targets, bytes):
+        raise InputError(f"targets is {targets!r:.60} ({type(targets).__name__}); expected a word or a list of words.")
     words = [targets] if isinstance(targets, str) else list(targets)
     for word in words:
         if not isinstance(word, str):
             raise InputError(f"targets must be words, got {word!r} ({type(word).__name__}).")
+        if any("\ud800" <= character <= "\udfff" for character in word):
+            raise InputError(f"the target {word!r} has a lone surrogate, which is no Unicode text. Leave it out.")
     if not words:
         raise InputError("at least one target is needed, got none. Leave targets out to choose from the vocabulary.")
     return words

@@ -65,7 +65,10 @@ def _best(scores: np.ndarray, count: int) -> list[dict[str, Any]]:
 
 
 def _unit_rows(vectors: Any, name: str) -> np.ndarray:
-    table = np.asarray(vectors, dtype=np.float32)
+    try:
+        table = np.asarray(vectors, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise InputError(f"{name} is no table of numbers; expected vectors (n, N), or one vector (N,).") from None
     table = table[None] if table.ndim == 1 and table.size else table
     if table.ndim != 2:
         raise InputError(f"{name} has the shape {table.shape}; expected vectors (n, N), or one vector (N,).")

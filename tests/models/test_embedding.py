@@ -75,6 +75,9 @@ def test_the_directory_says_how_to_pool(tmp_path):
 
 
 def test_mistakes_are_named(model):
+    for wrong in (None, 5, b"text", {"text": "a"}):
+        with pytest.raises(InputError, match=r"texts is .*; expected a text or a list of texts"):
+            model.encode(wrong)
     with pytest.raises(InputError, match="pooling is 'sum'; expected one of 'mean', 'cls', 'max'"):
         model.encode("a", pooling="sum")
     nameless = copy.deepcopy(model)

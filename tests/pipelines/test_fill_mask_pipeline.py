@@ -121,6 +121,10 @@ def test_targets_without_a_token(both):
         ours(ONE, targets=[])
     with pytest.raises(InputError, match=r"targets must be words, got 3 \(int\)"):
         ours(ONE, targets=["cat", 3])
+    with pytest.raises(InputError, match=r"targets is 5 \(int\); expected a word or a list of words"):
+        ours(ONE, targets=5)
+    with pytest.raises(InputError, match=r"the target 'a.ud800' has a lone surrogate"):
+        ours(ONE, targets="a\ud800")
     with pytest.raises(InputError, match="compat is 'v3'"):
         ours(ONE, targets=["cat"], compat="v3")
     with pytest.raises(InputError, match="a target has 44 pieces, which leaves no room for a text within 40 tokens"):

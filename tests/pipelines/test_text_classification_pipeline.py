@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 
+import numpy as np
 import pytest
 
 from bothways import pipeline
@@ -239,6 +240,7 @@ def test_a_lone_surrogate_far_down_a_list_is_located(models):
     [
         ({"topk": 3}, TypeError, "'topk'. Did you mean 'top_k'"),
         ({"top_k": 0}, InputError, "top_k is 0"),
+        ({"top_k": np.zeros(2)}, InputError, "top_k is array"),
         ({"function_to_apply": "relu"}, InputError, "'relu'; expected one of 'softmax'"),
         ({"truncation": "first"}, InputError, "truncation is 'first'"),
         ({"long_input": "cut"}, InputError, "long_input is 'cut'"),

@@ -320,6 +320,7 @@ def test_word_rule_of_the_model(both):
         ("a", {"stride": -1}, "stride is -1"),
         ("a", {"stride": 5, "compat": "v4"}, "stride is 5, but .* aggregation_strategy"),
         ("a", {"stride": 40, "compat": "v4", "aggregation_strategy": "first"}, "stride is 40, but a window has 40"),
+        ("a", {"ignore_labels": 3}, r"ignore_labels is 3 .int.; expected a list of labels"),
         ("a", {"delimiter": 3}, "a text for delimiter"),
         ("a", {"offset_mapping": "x"}, "offset_mapping is 'x'"),
     ],

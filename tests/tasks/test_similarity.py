@@ -19,6 +19,10 @@ def test_cosine():
         cos_sim([1, 0], [1, 0, 0])
     with pytest.raises(InputError, match=r"b has the shape \(1, 1, 1\)"):
         cos_sim([1.0], [[[1.0]]])
+    with pytest.raises(InputError, match="a is no table of numbers; expected vectors"):
+        cos_sim("word", [1.0])
+    with pytest.raises(InputError, match="b has the shape|b is no table"):
+        cos_sim([1.0], [[1.0], [1.0, 2.0]])
     with pytest.raises(InputError, match="not finite in 1 rows"):
         cos_sim([1.0], [[1.0], [float("nan")]])
 
