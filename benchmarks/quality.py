@@ -204,8 +204,8 @@ def quality_table(rows: Sequence[tuple[str, ...]]) -> Table:
         rows=tuple(rows),
         notes=(
             "One command with default settings each. sst2: train_sentences, scored on dev. banking77: a fifth held "
-            "out. squad: one epoch. The reference has the same weights, split and settings; both keep the epoch that is "
-            "best on the evaluation texts.",
+            "out. squad: one epoch. The reference has the same weights, split and settings; both keep the epoch that "
+            "is best on the evaluation texts.",
         ),
     )
 
