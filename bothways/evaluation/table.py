@@ -18,7 +18,10 @@ def comparison_table(comparison: Comparison) -> Table:
     from rich.text import Text
 
     table = Table(
-        box=box.SIMPLE_HEAD, title=f"{comparison.n:,} texts judged", title_justify="left", caption_justify="left"
+        box=box.SIMPLE_HEAD,
+        title=f"{comparison.n:,} {comparison.items} judged",
+        title_justify="left",
+        caption_justify="left",
     )
     table.add_column("model", overflow="fold")
     for i, score in enumerate(comparison.rows[0].scores):
@@ -26,7 +29,7 @@ def comparison_table(comparison: Comparison) -> Table:
         title += "\n(95 % interval)" if i == 0 else ""
         widest = max(map(len, title.split()))  # which wraps between words, never inside
         table.add_column(title, justify="right", min_width=widest)
-    for heading in ("training", "per 1,000\ntexts", "size"):
+    for heading in ("training", f"per 1,000\n{comparison.items}", "size"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in comparison.rows:
         first, *others = row.scores

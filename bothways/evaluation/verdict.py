@@ -63,7 +63,7 @@ class Comparison:
     """The model against the baseline and the majority answer.
 
     ``rows`` are in the order majority, baseline, model. ``difference`` is model minus baseline in ``metric``, the first
-    score. ``verdict`` is one sentence; ``notes`` are further ones.
+    score. ``verdict`` is one sentence; ``notes`` are further ones. ``items`` is what the examples are called.
     """
 
     kind: Kind
@@ -74,6 +74,7 @@ class Comparison:
     outcome: Outcome | None
     verdict: str
     notes: tuple[str, ...] = ()
+    items: str = "texts"
 
 
 def compare(
@@ -85,6 +86,7 @@ def compare(
     kind: Kind,
     label_names: Sequence[Hashable] = (),
     seed: int = 0,
+    items: str = "texts",
 ) -> Comparison:
     """Judge three predictions on the same texts.
 
@@ -93,9 +95,10 @@ def compare(
         model: the model to judge.
         baseline: what it has to beat.
         majority: the one answer that is best without looking at the text (`Baseline.majority_prediction`).
-        kind: one label, a collection of labels, or one number for each text.
+        kind: what an answer is; see ``evaluation.scores.METRICS``.
         label_names: the known labels.
         seed: of the bootstrap.
+        items: what the examples are called in sentences: texts, sentences, questions.
 
     Raises:
         InputError: the numbers of answers and predictions differ, or there are none.
@@ -129,8 +132,9 @@ def compare(
         rows=rows,
         difference=difference,
         outcome=outcome,
-        verdict=_verdict(outcome, metric, rows, difference, outcomes.n, majority),
-        notes=_notes(kind, outcome, rows, outcomes, metric, seed),
+        verdict=_verdict(outcome, metric, rows, difference, outcomes.n, _answer(kind, majority), items),
+        notes=_notes(kind, outcome, rows, outcomes, metric, seed, items),
+        items=items,
     )
 
 
@@ -165,15 +169,22 @@ def _row(kind: Kind, contender: Contender, outcomes: Outcomes, which: int, seed:
 
 
 def _verdict(
-    outcome: Outcome, metric: Metric, rows: tuple[Row, ...], difference: Difference, n: int, majority: Any
+    outcome: Outcome,
+    metric: Metric,
+    rows: tuple[Row, ...],
+    difference: Difference,
+    n: int,
+    majority: str,
+    items: str,
 ) -> str:
     always, baseline, model = rows
+    judged = _counted(n, items)
     interval = f"(95 % interval {_low_to_high(metric, difference)})"
     ratio = _ratio(model.train_seconds, baseline.train_seconds)
     if outcome == "model":
         cost = _at_cost(ratio)
         gain = f"{model.name} beats {baseline.name} by {_amount(metric, difference.estimate)} {interval}{cost}"
-        return f"{gain}: {_worth(metric, difference, ratio)}."
+        return f"{gain}: {_worth(metric, difference, ratio, items)}."
     if outcome == "baseline":
         speed = f" and trains {_times(ratio)} times faster" if ratio and ratio >= 1.5 else ""
         lead = f"{baseline.name} beats {model.name} by {_amount(metric, -difference.estimate)}"
@@ -182,39 +193,39 @@ def _verdict(
     if outcome == "neither":
         values = [_value(metric, row.scores[0].interval.estimate) for row in (model, baseline, always)]
         return (
-            f"Neither {model.name} nor {baseline.name} is shown to beat always answering {_answer(majority)} on "
-            f"{_texts(n)} ({metric.title} {values[0]}, {values[1]} and {values[2]}): "
-            "check the labels or collect more texts."
+            f"Neither {model.name} nor {baseline.name} is shown to beat always answering {majority} on "
+            f"{judged} ({metric.title} {values[0]}, {values[1]} and {values[2]}): "
+            f"check the labels or collect more {items}."
         )
     side = "above" if difference.estimate >= 0 else "below"
     return (
-        f"No difference can be shown on {_texts(n)}: {model.name} scores {_amount(metric, abs(difference.estimate))} "
-        f"{side} {baseline.name} {interval}{_at_cost(ratio)}: {_what_now(difference, n, ratio)}."
+        f"No difference can be shown on {judged}: {model.name} scores {_amount(metric, abs(difference.estimate))} "
+        f"{side} {baseline.name} {interval}{_at_cost(ratio)}: {_what_now(difference, n, ratio, items)}."
     )
 
 
-def _worth(metric: Metric, difference: Difference, ratio: float | None) -> str:
+def _worth(metric: Metric, difference: Difference, ratio: float | None, items: str) -> str:
     """When the gain is worth the price; a gain at no higher price needs no condition."""
     if ratio is not None and ratio < 1.5:
         return "use it"
     if metric.name == "accuracy":
-        fewer = f"{difference.estimate * 1_000:,.0f} fewer mistakes in 1,000 texts"
+        fewer = f"{difference.estimate * 1_000:,.0f} fewer mistakes in 1,000 {items}"
     else:
         fewer = f"{_amount(metric, difference.estimate)}"
     matter = "matter" if metric.name == "accuracy" else "matters"
     return f"it is worth it if {fewer} {matter} more to you than the computing"
 
 
-def _what_now(difference: Difference, n: int, ratio: float | None) -> str:
+def _what_now(difference: Difference, n: int, ratio: float | None, items: str) -> str:
     cheaper = "use the baseline, which is cheaper" if ratio and ratio >= 1.5 else "use whichever is simpler to run"
-    needed = _texts_needed(difference, n)
-    return f"{cheaper}, or judge on more texts" + (
+    needed = _needed(difference, n)
+    return f"{cheaper}, or judge on more {items}" + (
         f" (a difference of this size shows on about {needed:,})" if needed else ""
     )
 
 
-def _texts_needed(difference: Difference, n: int) -> int | None:
-    """How many texts would make the interval half as wide as the difference is far from 0; None beyond a million."""
+def _needed(difference: Difference, n: int) -> int | None:
+    """How many examples would make the interval half as wide as the difference is far from 0; None beyond a million."""
     half = (difference.high - difference.low) / 2
     if not difference.estimate or not half:
         return None
@@ -226,20 +237,19 @@ def _texts_needed(difference: Difference, n: int) -> int | None:
 
 
 def _notes(
-    kind: Kind, outcome: Outcome, rows: tuple[Row, ...], outcomes: Outcomes, metric: Metric, seed: int
+    kind: Kind, outcome: Outcome, rows: tuple[Row, ...], outcomes: Outcomes, metric: Metric, seed: int, items: str
 ) -> tuple[str, ...]:
     notes = []
     share = rows[0].scores[0].interval.estimate
     if kind == "single" and share >= 0.7:
         macro = [_value(METRICS[kind][1], row.scores[1].interval.estimate) for row in reversed(rows)]
         notes.append(
-            f"One label has {share:.0%} of the texts, so accuracy says little; compare macro F1: "
+            f"One label has {share:.0%} of the {items}, so accuracy says little; compare macro F1: "
             f"{rows[2].name} {macro[0]}, {rows[1].name} {macro[1]}, {rows[0].name} {macro[2]}."
         )
     if outcomes.n < 100:
-        notes.append(
-            f"Only {_texts(outcomes.n)} were judged; with fewer than 100 most intervals are too wide to decide."
-        )
+        judged = _counted(outcomes.n, items)
+        notes.append(f"Only {judged} were judged; with fewer than 100 most intervals are too wide to decide.")
     against = score_difference(metric, outcomes, 0, 2, seed=seed)
     if outcome == "baseline" and not (is_shown(against) and against.estimate > 0):
         notes.append(f"{rows[2].name} is not shown to beat even the {rows[0].name}.")
@@ -283,11 +293,13 @@ def _times(ratio: float) -> str:
     return f"{ratio:.1f}" if ratio < 9.95 else f"{float(f'{ratio:.1e}'):,.0f}"
 
 
-def _texts(n: int) -> str:
-    return f"{n:,} text{'' if n == 1 else 's'}"
+def _counted(n: int, items: str) -> str:
+    return f"{n:,} {items.removesuffix('s') if n == 1 else items}"
 
 
-def _answer(majority: Any) -> str:
+def _answer(kind: Kind, majority: Any) -> str:
+    if kind in ("entities", "answers"):
+        return CONSTANT[kind]
     if isinstance(majority, float):
         return f"{majority:.3g}"
     if isinstance(majority, tuple | list | set | frozenset):

@@ -172,4 +172,5 @@ def _compare(run: Run, gold: list[Any], megabytes: float) -> Comparison:
         kind=task.kind,
         label_names=task.label_names if task.kind != "regression" else (),
         seed=run.settings.seed,
+        items=task.items,
     )

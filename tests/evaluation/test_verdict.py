@@ -126,6 +126,18 @@ def test_several_labels_and_numbers():
     assert f"by {numbers.difference.estimate:.3f} of Spearman correlation (95 % interval " in numbers.verdict
 
 
+def test_sentences_name_what_was_judged():
+    nothing, tags = ("O", "O"), ("B-PER", "O")
+    model = Contender(name="m", predictions=Predictions(labels=(nothing,) * 60))
+    entities = compare([tags] * 60, model, model, nothing, kind="entities", items="sentences")
+    assert "beat always answering no entities on 60 sentences" in entities.verdict
+    assert "collect more sentences" in entities.verdict and "Only 60 sentences were judged" in entities.notes[0]
+    silent = Contender(name="m", predictions=Predictions(labels=("",) * 60))
+    answers = compare([("a",)] * 60, silent, silent, "", kind="answers", items="questions")
+    assert "beat always answering no answer on 60 questions" in answers.verdict
+    assert comparison_table(answers).title == "60 questions judged"
+
+
 def test_table_in_the_terminal():
     gold = ["pos", "neg"] * 100
     model = Contender(
