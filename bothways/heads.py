@@ -1,6 +1,6 @@
 """Heads: from hidden vectors to logits.
 
-Shapes: T total tokens, B sequences, N hidden_size, V vocab_size, C labels.
+Shapes: T total tokens, B sequences, N hidden_size, E embedding_size, V vocab_size, C labels.
 """
 
 from __future__ import annotations
@@ -25,26 +25,35 @@ class Pooler(nn.Module):
 
 
 class MaskedLMTransform(nn.Module):
-    """Dense, activation, LayerNorm before the vocabulary."""
+    """Dense, activation, LayerNorm before the vocabulary, at the width E of the word embeddings."""
 
-    def __init__(self, hidden_size: int, hidden_act: str, layer_norm_eps: float) -> None:
+    def __init__(self, hidden_size: int, embedding_size: int, hidden_act: str, layer_norm_eps: float) -> None:
         super().__init__()
-        self.dense = nn.Linear(hidden_size, hidden_size)
+        self.dense = nn.Linear(hidden_size, embedding_size)
         self.act = activation(hidden_act)
-        self.LayerNorm = nn.LayerNorm(hidden_size, eps=layer_norm_eps)
+        self.LayerNorm = nn.LayerNorm(embedding_size, eps=layer_norm_eps)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """(T, N) to (T, N)."""
+        """(T, N) to (T, E)."""
         return self.LayerNorm(self.act(self.dense(hidden)))
 
 
 class MaskedLMHead(nn.Module):
     """Scores over the vocabulary; the decoder shares its matrix with the word embeddings. Devlin et al. 2019, 3.1."""
 
-    def __init__(self, hidden_size: int, vocab_size: int, hidden_act: str, layer_norm_eps: float) -> None:
+    def __init__(
+        self,
+        hidden_size: int,
+        vocab_size: int,
+        hidden_act: str,
+        layer_norm_eps: float,
+        embedding_size: int | None = None,
+    ) -> None:
+        """``embedding_size`` is the width of the word embeddings where it is not ``hidden_size``."""
         super().__init__()
-        self.transform = MaskedLMTransform(hidden_size, hidden_act, layer_norm_eps)
-        self.decoder = nn.Linear(hidden_size, vocab_size)
+        width = hidden_size if embedding_size is None else embedding_size
+        self.transform = MaskedLMTransform(hidden_size, width, hidden_act, layer_norm_eps)
+        self.decoder = nn.Linear(width, vocab_size)
         self.bias = self.decoder.bias  # both names are in published files
 
     def forward(self, hidden: Tensor) -> Tensor:

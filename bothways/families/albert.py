@@ -78,9 +78,7 @@ def factorised_embeddings(config: Any) -> FactorisedEmbeddings:
 
 def factorised_masked_lm(config: Any, hidden_act: str) -> MaskedLMHead:
     """BERT's head at the width of the embeddings, which its first layer comes down to."""
-    head = MaskedLMHead(config.embedding_size, config.vocab_size, hidden_act, config.layer_norm_eps)
-    head.transform.dense = nn.Linear(config.hidden_size, config.embedding_size)
-    return head
+    return MaskedLMHead(config.hidden_size, config.vocab_size, hidden_act, config.layer_norm_eps, config.embedding_size)
 
 
 def build_backbone(config: AlbertConfig, add_pooling_layer: bool) -> dict[str, nn.Module]:
