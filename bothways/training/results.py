@@ -52,8 +52,8 @@ class TrainOutcome:
     Attributes:
         directory: an ordinary model directory with ``bothways.json`` and ``report.html``.
         comparison: the table against the baselines and the sentence that says whether the model is worth it.
-        metrics: the model's scores on the evaluation texts.
-        notes: what the user should know: texts that were cut, an early stop.
+        metrics: the model's scores on the evaluation part.
+        notes: what the user should know: examples that were cut, an early stop.
     """
 
     directory: Path
