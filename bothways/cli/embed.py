@@ -58,7 +58,7 @@ def embed_command(
     from bothways.data import iter_texts
     from bothways.errors import UsageError
 
-    check_file_output(output)
+    check_file_output(output, file)
     check_long_input(long_input)
     if top_k < 1:
         raise UsageError(f"--top-k is {top_k}; expected a number of texts from 1 on.")

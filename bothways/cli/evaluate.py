@@ -33,7 +33,7 @@ def evaluate_command(
     from bothways.tasks.encoded import position_limit
     from bothways.training.job import find_task
 
-    check_file_output(output)
+    check_file_output(output, file)
     runner, tokenizer, made_for = _load(model, task, precision)
     config = runner.model.config
     reading = {"text_column": text_column, "label_column": label_column, "format": file_format, "encoding": encoding}

@@ -48,7 +48,7 @@ def predict_command(
     from bothways.errors import UsageError
     from bothways.progress import progress_bar
 
-    check_file_output(output)
+    check_file_output(output, file)
     if top_k is not None and top_k < 0:
         raise UsageError(f"--top-k is {top_k}; expected a number of answers, or 0 for all.")
     check_long_input(long_input)

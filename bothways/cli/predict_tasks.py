@@ -135,6 +135,12 @@ def _single_texts(file: str, **reading: Any) -> Rows:
         yield names, item
 
 
+def _texts_to_judge(file: str, **reading: Any) -> Rows:
+    """Single texts; a blank line, which the pipeline refuses where it is empty, is judged as a space."""
+    for names, item in _single_texts(file, **reading):
+        yield names, item or " "
+
+
 def _pairs(file: str, **reading: Any) -> Rows:
     from bothways.errors import DataError
 
@@ -247,7 +253,7 @@ ROW_TASKS = {
         ),
         RowTask(
             task="zero-shot-classification",
-            read=_single_texts,
+            read=_texts_to_judge,
             options=_zero_shot_options,
             line=_zero_shot_line,
             takes=("labels", "template", "multi_label", "top_k"),

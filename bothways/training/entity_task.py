@@ -85,7 +85,7 @@ class EntityTask(TrainingTask):
         refuse_text_options(cls.name, text_column=text_column, label_column=label_column)
         read = load_tagged(file, purpose="evaluate", **reading)
         names = tuple(config.id2label[i] for i in range(config.num_labels))
-        check_types(read, {split_tag(name)[1] for name in names})
+        check_types(read, {split_tag(name)[1] for name in names} - {""})
         return cls(_split(read, [], read.examples, held_out=False), names, _told(read))
 
     def defaults(self) -> Defaults:

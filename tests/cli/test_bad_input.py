@@ -218,3 +218,27 @@ def test_choices_that_cannot_be_divided(tiny_model, command, tmp_path):
     assert not (tmp_path / "out").exists()
     code, _, err = trained_on(*rows)  # all about one text
     assert code == 0 and "8 questions to train on, 2 held out" in err
+
+
+def test_places_where_no_file_can_be_written(trained, tiny_model, command, tmp_path):
+    (tmp_path / "t.txt").write_text("good\nbad\n")
+    (tmp_path / "link.txt").symlink_to(tmp_path / "t.txt")
+    for output, message in (
+        ("t.txt", "is the file that is read; give another name"),
+        ("link.txt", "is the file that is read; give another name"),
+        ("t.txt/a.jsonl", f"{tmp_path / 't.txt'} is a file; give a place in a directory"),
+        ("", "is a directory; give the name of a file"),
+    ):
+        for words in (("predict", trained), ("embed", "--model", tiny_model)):
+            code, _, err = command(*words, tmp_path / "t.txt", "-o", tmp_path / output)
+            assert code == 2 and message in err, err
+    assert (tmp_path / "t.txt").read_text() == "good\nbad\n"
+    code, _, err = command("predict", trained, tmp_path / "t.txt", "-o", tmp_path / "new" / "a.jsonl")
+    assert code == 0 and len((tmp_path / "new" / "a.jsonl").read_text().splitlines()) == 2
+
+
+def test_blank_lines_between_labels_without_training(trained, command, tmp_path):
+    (tmp_path / "t.txt").write_text("good\n\nbad\n")
+    zero = ("--task", "zero-shot-classification", "--labels", "a,b")
+    code, out, err = command("predict", trained, tmp_path / "t.txt", *zero)
+    assert code == 0 and [line["row"] for line in json_lines(out)] == [1, 2, 3], err

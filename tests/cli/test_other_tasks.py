@@ -187,7 +187,7 @@ def test_data_and_options_that_do_not_fit_a_task(tiny_model, entities_model, con
         assert code in (1, 2) and message in err and "Traceback" not in err, err
         assert not (tmp_path / "out").exists()
     code, _, err = command("evaluate", entities_model, tmp_path / "other.conll")
-    assert code in (1, 2) and "'GOD' (1)" in err
+    assert code in (1, 2) and "'GOD' (1). Known types (2): 'LOC', 'PER'." in err
     for extra, message in (
         (("--task", "question-answering"), "weights for the question-answering head"),
         (("--task", "question-answering", "--top-k", 0), "--top-k 0 asks for all answers"),
