@@ -1,4 +1,4 @@
-"""``bothways train``: from a file of labelled texts to an honest classifier."""
+"""``bothways train``: from a file of labelled examples to an honest model."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def train_command(
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the data.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Highest learning rate.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Texts a step.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Examples a step.")] = None,
     max_length: Annotated[int | None, typer.Option(help="Tokens of a text that training reads.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the split, the order, the new head and dropout.")] = 42,
     minutes: Annotated[float | None, typer.Option(help="Stop training after this time.")] = None,
