@@ -238,12 +238,18 @@ class PretrainedConfig:
     def _set_labels(self, num_labels: int | None, id2label: Any, label2id: Any) -> None:
         if id2label is not None:
             if not isinstance(id2label, dict):
+                if not isinstance(id2label, (list, tuple)):
+                    raise ConfigError(
+                        f"id2label is {id2label!r:.60}; expected an object of number and label, or a list."
+                    )
                 id2label = dict(enumerate(id2label))
             self.id2label = {_label_id(key): str(name) for key, name in id2label.items()}
             if sorted(self.id2label) != list(range(len(self.id2label))):
                 raise ConfigError(f"id2label must number the labels from 0 without gaps, got {sorted(self.id2label)}.")
             if num_labels is not None and num_labels != len(self.id2label):
                 raise ConfigError(f"num_labels is {num_labels} but id2label names {len(self.id2label)} labels.")
+        elif label2id is not None and not isinstance(label2id, dict):
+            raise ConfigError(f"label2id is {label2id!r:.60}; expected an object of label and number.")
         elif label2id is not None and (num_labels is None or num_labels == len(label2id)):
             self.id2label = {_label_id(i): str(name) for name, i in sorted(label2id.items(), key=lambda p: int(p[1]))}
         else:

@@ -56,6 +56,7 @@ def _load(model: str, task: str | None, precision: str) -> tuple[Any, Any, str]:
     from bothways.models.runner import PackedRunner
     from bothways.pipelines.build import load_model
     from bothways.pipelines.registry import find_pipeline
+    from bothways.pipelines.tokenizer_fit import check_tokenizer
     from bothways.resolver import resolve_model
     from bothways.tokenizers import AutoTokenizer
 
@@ -64,20 +65,26 @@ def _load(model: str, task: str | None, precision: str) -> tuple[Any, Any, str]:
     directory = resolve_model(model)
     name, pipeline_class = find_pipeline(task or made_for(str(directory)))
     loaded = load_model(directory, pipeline_class).to(device)
-    return PackedRunner(loaded, dtype=dtype), AutoTokenizer.from_pretrained(directory), name
+    tokenizer = AutoTokenizer.from_pretrained(directory)
+    check_tokenizer(loaded, tokenizer)
+    return PackedRunner(loaded, dtype=dtype), tokenizer, name
 
 
 def _compare_columns(model: str, columns: dict[str, str | None]) -> None:
     """Say so when a model that learned pairs of texts is asked about single ones, or the other way round."""
     import sys
 
+    from bothways.errors import BothwaysError
     from bothways.files import read_json
     from bothways.training.publish import MANIFEST
 
     manifest = Path(model) / MANIFEST
     if not manifest.is_file() or "text_pair" not in columns:
         return
-    learned_pairs = read_json(manifest)["data"]["columns"].get("text_pair") is not None
+    try:
+        learned_pairs = read_json(manifest)["data"]["columns"].get("text_pair") is not None
+    except (BothwaysError, AttributeError, KeyError, TypeError):
+        return  # changed by hand: the scores do not depend on it
     if learned_pairs != (columns["text_pair"] is not None):
         learned, asked = ("pairs of texts", "single texts") if learned_pairs else ("single texts", "pairs of texts")
         print(f"The model was trained on {learned} and is asked about {asked}: mind the scores.", file=sys.stderr)

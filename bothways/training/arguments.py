@@ -27,8 +27,8 @@ def _is_path(value: Any) -> bool:
     if not isinstance(value, (str, os.PathLike)):
         return False
     try:
-        return b"\0" not in os.fsencode(value)
-    except UnicodeEncodeError:
+        return b"\0" not in os.fspath(value).encode("utf-8")  # bothways.json names files, and is UTF-8
+    except (AttributeError, UnicodeEncodeError):
         return False
 
 
@@ -49,9 +49,9 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-_PATH, _TEXT, _WHOLE, _NUMBER = "the path of a file or directory", "a text", "a whole number", "a number"
+_PATH, _TEXT, _WHOLE, _NUMBER = "the path of a file or directory in UTF-8", "a text", "a whole number", "a number"
 _EXPECTED: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "data": (_is_paths, "the path of a file, or a list of them"),
+    "data": (_is_paths, "the path of a file in UTF-8, or a list of them"),
     "output": (_is_path, _PATH),
     "evaluation": (_is_path, _PATH),
     "model": (_is_path, "a name or the path of a directory"),

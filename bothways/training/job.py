@@ -22,6 +22,7 @@ from bothways.errors import UsageError, nearest
 from bothways.evaluation.baseline import Predictions
 from bothways.models.auto import AutoConfig, model_class
 from bothways.models.runner import PackedRunner
+from bothways.pipelines.tokenizer_fit import check_tokenizer
 from bothways.resolver import DEFAULT_MODEL, resolve_model
 from bothways.tasks.encoded import position_limit
 from bothways.tokenizers import AutoTokenizer
@@ -202,7 +203,9 @@ def _load(source: Path, job: TrainingTask, seed: int) -> tuple[Any, Any]:
         model = cls.from_pretrained(source, config=config, ignore_mismatched_sizes=True)
     finally:
         quiet.setLevel(level)
-    return model, AutoTokenizer.from_pretrained(source)
+    tokenizer = AutoTokenizer.from_pretrained(source)
+    check_tokenizer(model, tokenizer)
+    return model, tokenizer
 
 
 def _checked_limit(asked: int | None, most: int | None) -> int | None:

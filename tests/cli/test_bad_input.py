@@ -168,10 +168,11 @@ def test_an_unforeseen_problem_is_a_sentence_too(trained, command, tmp_path, mon
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
-        ("data", None, "the path of a file, or a list of them"),
-        ("data", [b"a.csv"], "the path of a file, or a list of them"),
-        ("output", 5, "the path of a file or directory"),
-        ("output", "a\0b", "the path of a file or directory"),
+        ("data", None, "the path of a file in UTF-8, or a list of them"),
+        ("data", [b"a.csv"], "the path of a file in UTF-8, or a list of them"),
+        ("output", 5, "the path of a file or directory in UTF-8"),
+        ("output", "a\0b", "the path of a file or directory in UTF-8"),
+        ("output", "caf\udce9", "the path of a file or directory in UTF-8"),
         ("model", 5, "a name or the path of a directory"),
         ("epochs", 2.0, "a whole number"),
         ("seed", True, "a whole number"),
@@ -242,3 +243,49 @@ def test_blank_lines_between_labels_without_training(trained, command, tmp_path)
     zero = ("--task", "zero-shot-classification", "--labels", "a,b")
     code, out, err = command("predict", trained, tmp_path / "t.txt", *zero)
     assert code == 0 and [line["row"] for line in json_lines(out)] == [1, 2, 3], err
+
+
+def test_a_tokeniser_of_another_model(tiny_model, trained, reviews, command, tmp_path):
+    import shutil
+
+    from bothways import BertTokenizerFast
+
+    (tmp_path / "vocab.txt").write_text(
+        "\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *map(str, range(500))])
+    )
+    for name, model in (("body", tiny_model), ("classifier", trained)):
+        shutil.copytree(model, tmp_path / name)
+        BertTokenizerFast(vocab_file=str(tmp_path / "vocab.txt")).save_pretrained(tmp_path / name)
+    for words in (
+        ("train", reviews, "-o", tmp_path / "out", "--model", tmp_path / "body"),
+        ("predict", tmp_path / "classifier", reviews),
+        ("evaluate", tmp_path / "classifier", reviews),
+    ):
+        code, _, err = command(*words)
+        assert code == 1 and "the tokeniser has 505 tokens, but the model has embeddings for" in err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "null", "{}", '{"data": 5}', '{"data": {"columns": []}}'])
+def test_a_record_of_the_training_that_was_changed_by_hand(content, trained, reviews, command, tmp_path):
+    import shutil
+
+    shutil.copytree(trained, tmp_path / "model")
+    (tmp_path / "model" / "bothways.json").write_text(content)
+    code, out, err = command("evaluate", tmp_path / "model", reviews)
+    assert code == 0 and "accuracy" in out, err
+
+
+def test_labels_of_a_configuration_that_are_none(trained, command, tmp_path):
+    import shutil
+
+    shutil.copytree(trained, tmp_path / "model")
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    (tmp_path / "t.txt").write_text("good\n")
+    for wrong, message in (
+        ({"id2label": 5}, "id2label is 5; expected an object of number and label, or a list"),
+        ({"id2label": None, "label2id": 5}, "label2id is 5; expected an object of label and number"),
+    ):
+        (tmp_path / "model" / "config.json").write_text(json.dumps(config | wrong))
+        code, _, err = command("predict", tmp_path / "model", tmp_path / "t.txt")
+        assert code == 1 and message in err, err
