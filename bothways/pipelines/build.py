@@ -148,7 +148,7 @@ def _default_model(task: str) -> str:
     else:
         found = f"No model on this machine is for it (there is: {', '.join(name for name, _ in here) or 'none'})."
     advice = "a name or a directory"
-    if task == "text-classification":
+    if task in _TRAINED:
         advice += ", for example one that `bothways train` wrote"
     raise UsageError(f"{task} has no default model, and nothing is downloaded unasked. {found} Pass model=: {advice}.")
 

@@ -142,7 +142,7 @@ def test_wrong_models(models):
     model = bothways.AutoModelForMaskedLM.from_pretrained(models.directory("BertForMaskedLM"))
     with pytest.raises(InputError, match="head for sequence-classification, but BertForMaskedLM has a head for masked"):
         pipeline("text-classification", model=model)
-    with pytest.raises(InputError, match="model is a dict"):
+    with pytest.raises(InputError, match=r"model is \{\} \(dict\); expected a name, a directory or a model"):
         pipeline("text-classification", model={}, tokenizer=models.directory(CLASSIFIER))
     with pytest.raises(ModelNotFoundError):
         pipeline("text-classification", model="./not-there")
