@@ -22,11 +22,7 @@ def cos_sim(a: Any, b: Any) -> np.ndarray:
     Raises:
         InputError: sizes that differ, or something that is no table of numbers.
     """
-    first, second = _unit_rows(a, "a"), _unit_rows(b, "b")
-    if first.shape[1] != second.shape[1]:
-        raise InputError(
-            f"a has vectors of {first.shape[1]} numbers, b of {second.shape[1]}: they are not from the same model."
-        )
+    first, second = _comparable(a, b, ("a", "b"))
     return first @ second.T
 
 
@@ -46,7 +42,7 @@ def semantic_search(queries: Any, corpus: Any, top_k: int = 10) -> list[list[dic
     """
     if isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1:
         raise InputError(f"top_k is {top_k!r}; expected a whole number from 1 on.")
-    asked, known = _unit_rows(queries, "queries"), _unit_rows(corpus, "corpus")
+    asked, known = _comparable(queries, corpus, ("queries", "corpus"))
     found: list[list[dict[str, Any]]] = []
     rows = max(1, BLOCK_ELEMENTS // max(1, len(known)))
     for start in range(0, len(asked), rows):
@@ -62,6 +58,17 @@ def _best(scores: np.ndarray, count: int) -> list[dict[str, Any]]:
     chosen = np.flatnonzero(scores >= least)  # with ties more than asked: the first of them count
     order = chosen[np.argsort(-scores[chosen], kind="stable")][:count]
     return [{"corpus_id": int(i), "score": float(scores[i])} for i in order]
+
+
+def _comparable(a: Any, b: Any, names: tuple[str, str]) -> tuple[np.ndarray, np.ndarray]:
+    """Both as rows of length 1, of one size."""
+    first, second = _unit_rows(a, names[0]), _unit_rows(b, names[1])
+    if first.shape[1] != second.shape[1]:
+        raise InputError(
+            f"{names[0]} has vectors of {first.shape[1]} numbers, {names[1]} of {second.shape[1]}: they are not from "
+            "the same model."
+        )
+    return first, second
 
 
 def _unit_rows(vectors: Any, name: str) -> np.ndarray:

@@ -48,4 +48,6 @@ def test_blocks_do_not_change_the_result(monkeypatch):
     assert [[m["corpus_id"] for m in row] for row in again] == [[m["corpus_id"] for m in row] for row in whole]
     with pytest.raises(InputError, match="top_k is 0"):
         semantic_search(queries, corpus, 0)
+    with pytest.raises(InputError, match="queries has vectors of 3 numbers, corpus of 5: they are not from the same"):
+        semantic_search(queries[:, :3], corpus)
     assert semantic_search(queries, np.zeros((0, 5)), 3) == [[]] * 9
