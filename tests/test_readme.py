@@ -128,7 +128,7 @@ def write_csv(path: Path, header: tuple[str, ...], rows: list[tuple]) -> None:
 
 
 def write_models(place: Path, page: Path, default_model: Path) -> None:
-    """``my-bert`` with a masked-language head, ``my-nli``, and ``model`` where the page does not train it; random and tiny."""
+    """``my-bert`` with a masked-language head, ``my-nli``, and ``model`` where no page trains it; random and tiny."""
     import bothways
 
     tokenizer = bothways.AutoTokenizer.from_pretrained(default_model)
@@ -236,8 +236,8 @@ def known_options() -> dict[str, set[str]]:
 def test_the_defaults_in_the_guides_are_those_of_the_code():
     from bothways.data.opening import FORMATS
     from bothways.training.holdout import HOLDOUT, MOST_HELD_OUT
-    from bothways.training.text_task import FEW_TEXTS, MANY_TEXTS, defaults_for
     from bothways.training.loop import FitSettings
+    from bothways.training.text_task import FEW_TEXTS, MANY_TEXTS, defaults_for
 
     guide = " ".join((ROOT / "docs" / "getting-started.md").read_text(encoding="utf-8").split())
     rate = f"{FitSettings.learning_rate:g}".replace("e-0", "e-")
