@@ -116,7 +116,6 @@ def train(
     limit = job.limit(_checked_limit(max_length, most), most)
     baseline = job.baseline(seed)
     learner, tokenizer = _load(source, job, seed)
-    job.start(learner)
     training_set = job.training_set(tokenizer, limit, learner.config)
     judge = _Judge(learner, job, job.encode_evaluation(tokenizer, most), settings)
     say(_plan(settings, len(training_set.features), job.items, judge.runner.dtype))

@@ -134,9 +134,6 @@ class TrainingTask(ABC):
         """Fields of the model's configuration."""
         return {"id2label": dict(enumerate(self.label_names))} if self.label_names else {}
 
-    def start(self, model: Any) -> None:  # noqa: B027 - most heads begin well at random
-        """Change a new head before training, where something is known of its answers."""
-
     @abstractmethod
     def baseline(self, seed: int) -> JudgedBaseline:
         """Train the baseline and let it answer the evaluation examples."""

@@ -97,14 +97,6 @@ class TextTask(TrainingTask):
     def configuration(self) -> dict[str, Any]:
         return {**super().configuration(), "problem_type": PROBLEM_TYPES[self.kind]}
 
-    def start(self, model: Any) -> None:
-        if self.kind == "regression":
-            # from 0 a squared error would first move everything towards the mean: a fifth of the training
-            mean = float(np.mean([example.label for example in self.split.train]))
-            outputs = [m for m in model.modules() if isinstance(m, torch.nn.Linear) and m.out_features == 1]
-            with torch.no_grad():
-                outputs[-1].bias.fill_(mean)
-
     def baseline(self, seed: int) -> JudgedBaseline:
         texts, pairs = text_columns(self.split.train)
         labels = [e.label for e in self.split.train]
