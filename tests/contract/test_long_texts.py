@@ -63,7 +63,7 @@ def texts(min_size: int = 1):
 @example(text="\x00 \ufeff\u202e")
 def test_any_text_goes_through_with_the_default_options(asked, task, text):
     if task == "multiple-choice" and not text.strip():
-        with pytest.raises(InputError, match="input 0: no question"):
+        with pytest.raises(InputError, match="input 0: question is blank"):
             asked(task, text)
         return
     result = asked(task, text)
