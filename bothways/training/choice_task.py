@@ -32,7 +32,7 @@ from bothways.training.task import (
     TrainingSet,
     TrainingTask,
     digest_of,
-    refuse_text_options,
+    without_text_options,
 )
 
 FEW_QUESTIONS = 5_000
@@ -52,18 +52,8 @@ class ChoiceTask(TrainingTask):
         self.label_names = tuple(str(number) for number in range(choices))
 
     @classmethod
-    def load(
-        cls,
-        files: list[Path],
-        evaluation: Path | None,
-        *,
-        seed: int,
-        kind: str | None = None,
-        text_column: str | None = None,
-        label_column: str | None = None,
-        **reading: Any,
-    ) -> ChoiceTask:
-        refuse_text_options(cls.name, kind=kind, text_column=text_column, label_column=label_column)
+    def load(cls, files: list[Path], evaluation: Path | None, *, seed: int, **reading: Any) -> ChoiceTask:
+        reading = without_text_options(cls.name, reading)
         read = load_choices(files, **reading)
         if evaluation is not None:
             train, held = read.examples, load_choices(evaluation, purpose="evaluate", **reading).examples
@@ -72,16 +62,8 @@ class ChoiceTask(TrainingTask):
         return cls(_split(read, train, held, held_out=evaluation is None), _choices([*train, *held]))
 
     @classmethod
-    def load_evaluation(
-        cls,
-        file: Path,
-        config: Any,
-        *,
-        text_column: str | None = None,
-        label_column: str | None = None,
-        **reading: Any,
-    ) -> ChoiceTask:
-        refuse_text_options(cls.name, text_column=text_column, label_column=label_column)
+    def load_evaluation(cls, file: Path, config: Any, **reading: Any) -> ChoiceTask:
+        reading = without_text_options(cls.name, reading)
         read = load_choices(file, purpose="evaluate", **reading)
         return cls(_split(read, [], read.examples, held_out=False), _choices(read.examples))
 

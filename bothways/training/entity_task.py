@@ -27,7 +27,7 @@ from bothways.training.task import (
     TrainingSet,
     TrainingTask,
     digest_of,
-    refuse_text_options,
+    without_text_options,
 )
 
 FEW_SENTENCES = 1_000
@@ -51,18 +51,8 @@ class EntityTask(TrainingTask):
         self.told = told
 
     @classmethod
-    def load(
-        cls,
-        files: list[Path],
-        evaluation: Path | None,
-        *,
-        seed: int,
-        kind: str | None = None,
-        text_column: str | None = None,
-        label_column: str | None = None,
-        **reading: Any,
-    ) -> EntityTask:
-        refuse_text_options(cls.name, kind=kind, text_column=text_column, label_column=label_column)
+    def load(cls, files: list[Path], evaluation: Path | None, *, seed: int, **reading: Any) -> EntityTask:
+        reading = without_text_options(cls.name, reading)
         read = load_tagged(files, **reading)
         if evaluation is not None:
             other = load_tagged(evaluation, purpose="evaluate", **reading)
@@ -73,16 +63,8 @@ class EntityTask(TrainingTask):
         return cls(_split(read, train, held, held_out=evaluation is None), read.label_names, _told(read))
 
     @classmethod
-    def load_evaluation(
-        cls,
-        file: Path,
-        config: Any,
-        *,
-        text_column: str | None = None,
-        label_column: str | None = None,
-        **reading: Any,
-    ) -> EntityTask:
-        refuse_text_options(cls.name, text_column=text_column, label_column=label_column)
+    def load_evaluation(cls, file: Path, config: Any, **reading: Any) -> EntityTask:
+        reading = without_text_options(cls.name, reading)
         read = load_tagged(file, purpose="evaluate", **reading)
         names = tuple(config.id2label[i] for i in range(config.num_labels))
         check_types(read, {split_tag(name)[1] for name in names} - {""})

@@ -28,7 +28,7 @@ from bothways.training.task import (
     TrainingSet,
     TrainingTask,
     digest_of,
-    refuse_text_options,
+    without_text_options,
 )
 
 MANY_QUESTIONS = 50_000
@@ -52,18 +52,8 @@ class QuestionTask(TrainingTask):
         self.found: list[Answers] = []
 
     @classmethod
-    def load(
-        cls,
-        files: list[Path],
-        evaluation: Path | None,
-        *,
-        seed: int,
-        kind: str | None = None,
-        text_column: str | None = None,
-        label_column: str | None = None,
-        **reading: Any,
-    ) -> QuestionTask:
-        refuse_text_options(cls.name, kind=kind, text_column=text_column, label_column=label_column)
+    def load(cls, files: list[Path], evaluation: Path | None, *, seed: int, **reading: Any) -> QuestionTask:
+        reading = without_text_options(cls.name, reading)
         read = load_questions(files, **reading)
         if evaluation is not None:
             train, held = read.examples, load_questions(evaluation, **reading).examples
@@ -73,16 +63,8 @@ class QuestionTask(TrainingTask):
         return cls(split, may_be_impossible=any(example.is_impossible for example in (*train, *held)))
 
     @classmethod
-    def load_evaluation(
-        cls,
-        file: Path,
-        config: Any,
-        *,
-        text_column: str | None = None,
-        label_column: str | None = None,
-        **reading: Any,
-    ) -> QuestionTask:
-        refuse_text_options(cls.name, text_column=text_column, label_column=label_column)
+    def load_evaluation(cls, file: Path, config: Any, **reading: Any) -> QuestionTask:
+        reading = without_text_options(cls.name, reading)
         read = load_questions(file, **reading)
         return cls(
             _split(read, [], read.examples, held_out=False),

@@ -16,6 +16,7 @@ from bothways.evaluation.baseline import Predictions
 from bothways.training.loop import Features
 from bothways.training.scoring import all_scores
 
+TEXT_OPTIONS = ("kind", "text_column", "label_column")
 CHUNK = 1_024
 """Examples that are encoded or answered at once, between two steps of a progress bar."""
 
@@ -199,8 +200,14 @@ def digest_of(contents: Iterable[Sequence[Any]]) -> str:
     return digest.hexdigest()
 
 
-def refuse_text_options(task: str, **options: Any) -> None:
-    """Refuse options that only texts with labels have."""
-    given = [f"--{name.replace('_', '-')}" for name, value in options.items() if value is not None]
+def without_text_options(task: str, reading: dict[str, Any]) -> dict[str, Any]:
+    """The options of reading that are left when those of labelled texts are taken away.
+
+    Raises:
+        UsageError: one of those was given.
+    """
+    given = [name for name in TEXT_OPTIONS if reading.get(name) is not None]
     if given:
-        raise UsageError(f"{given[0]} is for text classification; the data of {task} has fixed names. Drop it.")
+        option = f"--{given[0].replace('_', '-')}"
+        raise UsageError(f"{option} is for text classification; the data of {task} has fixed names. Drop it.")
+    return {name: value for name, value in reading.items() if name not in TEXT_OPTIONS}
