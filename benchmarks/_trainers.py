@@ -152,7 +152,7 @@ class ReferenceTraining:
 
         The examples come in the order of our loop: both compute the same batches, unless they are grouped by length.
         """
-        from bothways.training.seeds import epoch_order
+        from bothways.engine.seeds import epoch_order
 
         order = epoch_order(len(self.job.texts), 0, 1).tolist()
         clock = StepClock(lambda args, kwargs: int(kwargs["attention_mask"].sum()), warm_up, steps)

@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from bothways.engine.seeds import seed_for
 from bothways.errors import UsageError, nearest
 from bothways.evaluation.baseline import Predictions
 from bothways.models.auto import AutoConfig, model_class
@@ -32,7 +33,6 @@ from bothways.training.manifest import model_identity
 from bothways.training.publish import check_output
 from bothways.training.results import Run, TrainOutcome, write_results
 from bothways.training.scoring import selection_score
-from bothways.training.seeds import seed_for
 from bothways.training.task import Defaults, TrainingTask
 
 TASKS: dict[str, str] = {

@@ -16,13 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from bothways.batching import PackedBatch, collate
+from bothways.engine.compact_vocabulary import CompactVocabulary
+from bothways.engine.optimizers import AdamW, parameter_groups
+from bothways.engine.schedules import linear
+from bothways.engine.seeds import epoch_order, seed_for
 from bothways.errors import BothwaysError, UsageError
 from bothways.nn.linear import has_fast_bfloat16
 from bothways.progress import accept_stop, progress_bar
-from bothways.training.compact_vocabulary import CompactVocabulary
-from bothways.training.optimizers import AdamW, parameter_groups
-from bothways.training.schedules import linear
-from bothways.training.seeds import epoch_order, seed_for
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from bothways.engine.compact_vocabulary import CompactVocabulary
 from bothways.models.auto import MODEL_CLASSES
-from bothways.training.compact_vocabulary import CompactVocabulary
 from bothways.training.loop import Features, FitSettings, fit
 from tests.models.reference import tiny_inputs, tiny_pair
 

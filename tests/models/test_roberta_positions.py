@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from bothways import AutoConfig, CamembertModel, RobertaConfig, XLMRobertaConfig
 from bothways.batching import SeqLens, collate
+from bothways.engine.compact_vocabulary import CompactVocabulary
 from bothways.errors import ConfigError, InputError
 from bothways.families.roberta import positions
 from bothways.models.runner import PackedRunner
 from bothways.tasks.encoded import position_limit
-from bothways.training.compact_vocabulary import CompactVocabulary
 from tests.models.reference import TINY, tiny_inputs, tiny_pair
 
 FAMILIES = ["roberta", "xlm-roberta", "camembert"]

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from bothways import BertConfig, BertForSequenceClassification
+from bothways.engine.schedules import linear
 from bothways.errors import BothwaysError, UsageError
 from bothways.training.loop import Features, FitSettings, fit
-from bothways.training.schedules import linear
 
 
 def tiny_model(dropout: float = 0.0, seed: int = 0) -> BertForSequenceClassification:
@@ -178,7 +178,7 @@ def test_eight_examples_can_be_learned_by_heart():
 
 
 def test_the_head_learns_faster_than_the_body():
-    from bothways.training.optimizers import parameter_groups
+    from bothways.engine.optimizers import parameter_groups
 
     model = tiny_model()
     groups = parameter_groups(model, learning_rate=1e-3, weight_decay=0.1, head_factor=20)

@@ -1,0 +1,1 @@
+"""How anything is trained: exact steps by counters, optimizers, schedules, checkpoints, several processes."""

@@ -1,0 +1,1 @@
+"""The ecosystem's ``Trainer`` over the engine: arguments, callbacks, collators and the class itself."""
