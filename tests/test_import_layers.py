@@ -125,7 +125,7 @@ def test_the_picture_is_read_from_its_layer_block_alone():
     [
         ("from bothways.models.base import PreTrainedModel", "imports models (L7) from nn (L4)"),
         ("from bothways.tasks import encoded", "imports tasks (L4) from nn (L4)"),
-        ("def f():\n    import bothways.training.loop", "imports training (L10) from nn (L4)"),
+        ("def f():\n    import bothways.training.loop", "imports training (L9) from nn (L4)"),
         ("if TYPE_CHECKING:\n    from bothways import pipelines", "imports pipelines (L8) from nn (L4)"),
         ("from bothways import BertModel", "BertModel from bothways itself"),
     ],
