@@ -5,6 +5,7 @@ Everything the library writes goes to a temporary name in the same directory, is
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
@@ -82,11 +83,15 @@ def read_json(path: str | os.PathLike[str], *, error: type[BothwaysError] = Both
 
 def flush_to_disk(path: Path) -> None:
     """``fsync`` a file or a directory. Directories cannot be opened on Windows, where renaming is already durable."""
-    if os.name == "nt" and path.is_dir():
+    directory = path.is_dir()
+    if os.name == "nt" and directory:
         return
-    handle = os.open(path, os.O_RDONLY)
+    handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)  # Windows flushes only what may be written
     try:
         os.fsync(handle)
+    except OSError as problem:
+        if not directory or problem.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise  # some network file systems flush no directories; their renames are as durable as they can be
     finally:
         os.close(handle)
 

@@ -1,19 +1,17 @@
-"""A model directory that is whole or not there: written beside its place, flushed and renamed."""
+"""Where a result may be put: checked before any work, because it replaces what is there."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from bothways.directories import LONGEST_NAME
 from bothways.errors import UsageError
-from bothways.files import flush_to_disk, read_json, umask
+from bothways.files import read_json
 
 MANIFEST = "bothways.json"
-LONGEST_NAME = 200  # bytes: file systems take 255, and the temporary name is longer
 
 
 def check_output(directory: Path, inputs: Sequence[Path] = ()) -> None:
@@ -65,63 +63,6 @@ def _check_existing(directory: Path, what: str, inputs: Sequence[Path]) -> None:
 def _some(names: Iterable[str]) -> str:
     ordered = sorted(names)
     return ", ".join(ordered[:4]) + (f" and {len(ordered) - 4} more" if len(ordered) > 4 else "")
-
-
-@contextmanager
-def publishing(directory: Path) -> Iterator[Path]:
-    """Yield a new directory beside ``directory``; on success it takes that place, on failure it is removed."""
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(directory)
-    prefix = f".{directory.name}.{os.getpid()}."
-    temporary = Path(tempfile.mkdtemp(dir=directory.parent, prefix=prefix, suffix=".tmp"))
-    os.chmod(temporary, 0o777 & ~umask())
-    try:
-        yield temporary
-        for path in temporary.rglob("*"):
-            flush_to_disk(path)
-        flush_to_disk(temporary)
-        _take_place(temporary, directory)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-
-
-def _take_place(temporary: Path, directory: Path) -> None:
-    """Rename into place; an earlier result steps aside first and goes when the new one stands."""
-    old = None
-    if directory.exists():
-        old = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}.", suffix=".old"))
-        os.replace(directory, old / directory.name)
-    try:
-        os.replace(temporary, directory)
-    except BaseException:
-        if old is not None:
-            os.replace(old / directory.name, directory)
-        raise
-    finally:
-        if old is not None:
-            shutil.rmtree(old, ignore_errors=True)
-    flush_to_disk(directory.parent)
-
-
-def _sweep(directory: Path) -> None:
-    """Remove what killed runs left beside the directory: their process number is in the name, and nobody has it now."""
-    for left in directory.parent.glob(f".{directory.name}.*.tmp"):
-        number = left.name.removeprefix(f".{directory.name}.").partition(".")[0]
-        if number.isdigit() and not _is_running(int(number)):
-            shutil.rmtree(left, ignore_errors=True)
-
-
-def _is_running(process: int) -> bool:
-    if os.name == "nt":
-        return True  # asking would end it there
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _existing_parent(directory: Path) -> Path:

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from bothways.checkpoints.weights import sha256_of
+from bothways.directories import publishing
 from bothways.evaluation.baseline import Predictions
 from bothways.evaluation.verdict import Comparison, Contender, compare
 from bothways.files import write_json
 from bothways.training.loop import FitResult, FitSettings
 from bothways.training.manifest import FORMAT, command_line, hardware, now, versions
-from bothways.training.publish import MANIFEST, publishing
+from bothways.training.publish import MANIFEST
 from bothways.training.scoring import SELECTION
 from bothways.training.task import JudgedBaseline, TrainingSet, TrainingTask
 

@@ -191,9 +191,9 @@ def test_kill_9_while_publishing_leaves_the_earlier_result(trained, tiny_model, 
     output = tmp_path / "model"
     script = (
         "import os, signal, sys\n"
-        "from bothways.training import publish\n"
+        "from bothways import directories\n"
         "from bothways.cli import main\n"
-        "if sys.argv.pop() == 'kill': publish._take_place = lambda *a: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "if sys.argv.pop() == 'kill': directories._take_place = lambda *a: os.kill(os.getpid(), signal.SIGKILL)\n"
         "main()\n"
     )
     words = ["train", str(reviews), "-o", str(output), "--model", str(tiny_model), "--epochs", "1"]
