@@ -56,7 +56,21 @@ _TOKENIZERS = (
     "XLMRobertaTokenizer",
     "XLMRobertaTokenizerFast",
 )
-_SCHEDULES = ("get_scheduler", "get_linear_schedule_with_warmup", "get_constant_schedule_with_warmup")
+_SCHEDULES = (
+    "SchedulerType",
+    "get_scheduler",
+    "get_constant_schedule",
+    "get_constant_schedule_with_warmup",
+    "get_cosine_schedule_with_warmup",
+    "get_cosine_with_hard_restarts_schedule_with_warmup",
+    "get_cosine_with_min_lr_schedule_with_warmup",
+    "get_cosine_with_min_lr_schedule_with_warmup_lr_rate",
+    "get_inverse_sqrt_schedule",
+    "get_linear_schedule_with_warmup",
+    "get_polynomial_decay_schedule_with_warmup",
+    "get_reduce_on_plateau_schedule",
+    "get_wsd_schedule",
+)
 
 _WHERE: dict[str, str] = {
     **dict.fromkeys(_BERT, "bothways.models.bert"),
@@ -71,6 +85,7 @@ _WHERE: dict[str, str] = {
     **dict.fromkeys(_TOKENIZERS, "bothways.tokenizers"),
     **dict.fromkeys(_SCHEDULES, "bothways.engine.schedules"),
     "AdamW": "bothways.engine.optimizers",
+    "Adafactor": "bothways.engine.optimizers",
     "set_seed": "bothways.engine.seeds",
     "train": "bothways.training",
     "pipeline": "bothways.pipelines",
