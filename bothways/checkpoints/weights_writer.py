@@ -61,7 +61,7 @@ def write_weights(
                 index = renames.enter_context(replacing(directory / SAFE_INDEX))
                 index.write_text(_index_text(names, shards, total), encoding="utf-8", newline="\n")
             for name, shard in zip(names, shards, strict=True):
-                _write_file(renames.enter_context(replacing(directory / name)), shard, metadata)
+                write_file(renames.enter_context(replacing(directory / name)), shard, metadata)
     except OSError as problem:
         if problem.errno not in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
             raise
@@ -72,6 +72,19 @@ def write_weights(
         ) from problem
     _remove_stale(directory, keep=names)
     return tuple(directory / name for name in ([*names, SAFE_INDEX] if len(shards) > 1 else names))
+
+
+def write_file(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write one safetensors file to just this path. Every tensor must have a dtype and a name that the format takes."""
+    import torch
+
+    # Wide dtypes first keeps every tensor aligned; the reference writer has the same order.
+    ordered = sorted(tensors.items(), key=lambda item: (-item[1].element_size(), item[0]))
+    with open(path, "wb") as file:
+        file.write(encode_header([(n, dtype_name(t.dtype) or "", t.shape) for n, t in ordered], metadata))
+        for _, tensor in ordered:  # one at a time: a copy of the whole model may not fit in memory
+            plain = tensor.detach().cpu().resolve_neg().contiguous()
+            file.write(plain.reshape(-1).view(torch.uint8).numpy().data)
 
 
 def _check_writable(tensors: Mapping[str, Tensor]) -> None:
@@ -135,18 +148,6 @@ def _index_text(names: Sequence[str], shards: Sequence[Mapping[str, Tensor]], to
     weight_map = {tensor: name for name, shard in zip(names, shards, strict=True) for tensor in shard}
     value = {"metadata": {"total_size": total}, "weight_map": dict(sorted(weight_map.items()))}
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-
-
-def _write_file(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    import torch
-
-    # Wide dtypes first keeps every tensor aligned; the reference writer has the same order.
-    ordered = sorted(tensors.items(), key=lambda item: (-item[1].element_size(), item[0]))
-    with open(path, "wb") as file:
-        file.write(encode_header([(n, dtype_name(t.dtype) or "", t.shape) for n, t in ordered], metadata))
-        for _, tensor in ordered:  # one at a time: a copy of the whole model may not fit in memory
-            plain = tensor.detach().cpu().resolve_neg().contiguous()
-            file.write(plain.reshape(-1).view(torch.uint8).numpy().data)
 
 
 def _bytes_in(size: int | str) -> int:
