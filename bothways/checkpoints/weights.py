@@ -140,6 +140,16 @@ def open_weights(directory: str | os.PathLike[str], *, allow_pickle: bool = Fals
     return _opened(directory, _shards(directory / PICKLE_INDEX, ".bin"), _pickle)
 
 
+def open_safetensors(path: str | os.PathLike[str]) -> Weights:
+    """Check and open one safetensors file, whatever its name.
+
+    Raises:
+        CheckpointError: no such file, or a damaged or unsafe one.
+    """
+    path = Path(path)
+    return _opened(path.parent, {path.name: None}, _safetensors)
+
+
 def sha256_of(path: str | os.PathLike[str]) -> str:
     """The SHA-256 of a file, in hexadecimal. Reads 1 MiB at a time."""
     digest = hashlib.sha256()
