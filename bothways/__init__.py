@@ -105,6 +105,8 @@ _WHERE: dict[str, str] = {
     "semantic_search": "bothways.tasks.similarity",
     "PipelineException": "bothways.errors",
     "PreTrainedModel": "bothways.models.base",
+    "add_lora": "bothways.models.adapters",
+    "save_adapter": "bothways.models.adapters",
     "PretrainedConfig": "bothways.checkpoints.config",
     "BertConfig": "bothways.families.bert",
     "AlbertConfig": "bothways.families.albert",
