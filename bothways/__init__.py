@@ -56,6 +56,11 @@ _TOKENIZERS = (
     "XLMRobertaTokenizer",
     "XLMRobertaTokenizerFast",
 )
+_TRAINER_ARGUMENTS = ("TrainingArguments", "Seq2SeqTrainingArguments")
+_CALLBACKS = (
+    *("TrainerCallback", "DefaultFlowCallback", "EarlyStoppingCallback", "PrinterCallback", "ProgressCallback"),
+    *("TrainerState", "TrainerControl"),
+)
 _SCHEDULES = (
     "SchedulerType",
     "get_scheduler",
@@ -84,6 +89,10 @@ _WHERE: dict[str, str] = {
     **dict.fromkeys(_AUTO, "bothways.models.auto"),
     **dict.fromkeys(_TOKENIZERS, "bothways.tokenizers"),
     **dict.fromkeys(_SCHEDULES, "bothways.engine.schedules"),
+    **dict.fromkeys(_TRAINER_ARGUMENTS, "bothways.trainer.arguments"),
+    **dict.fromkeys(_CALLBACKS, "bothways.trainer.callbacks"),
+    **dict.fromkeys(("EvalPrediction", "IntervalStrategy"), "bothways.trainer.outputs"),
+    "HfArgumentParser": "bothways.trainer.argument_parser",
     "AdamW": "bothways.engine.optimizers",
     "Adafactor": "bothways.engine.optimizers",
     "set_seed": "bothways.engine.seeds",

@@ -21,8 +21,10 @@ _UPLOAD = "Nothing is uploaded by itself: save_model() and then huggingface_hub.
 _PROCESSES = "To train on several GPUs start the program with torchrun; each process holds the whole model."
 _TPU = "It trains on CPUs and on CUDA GPUs."
 _DECODER = "It belongs to models that write text; those here read it."
-_HUB = ("push_to_hub", "hub_model_id", "hub_strategy", "hub_token", "hub_private_repo", "hub_always_push")
-_HUB += ("hub_revision", "push_to_hub_model_id", "push_to_hub_organization", "push_to_hub_token")
+_HUB = (
+    *("push_to_hub", "hub_model_id", "hub_strategy", "hub_token", "hub_private_repo", "hub_always_push"),
+    *("hub_revision", "push_to_hub_model_id", "push_to_hub_organization", "push_to_hub_token"),
+)
 REFUSED: dict[str, str] = {
     **dict.fromkeys(_HUB, _UPLOAD),
     **dict.fromkeys(("deepspeed", "fsdp", "fsdp_config", "fsdp_min_num_params"), _PROCESSES),
@@ -81,16 +83,16 @@ class Range:
         """
         if value is None and self.optional:
             return None
-        if isinstance(value, bool) or not isinstance(value, Real):
+        if isinstance(value, bool) or not isinstance(value, Real) or math.isnan(value):
             hint = (
                 " Write it without quotation marks (in YAML 5.0e-5, with the point)." if isinstance(value, str) else ""
             )
             raise UsageError(f"{name} is {value!r}; it must be {self}.{hint}")
-        if self.whole and value != math.floor(value):
+        if self.whole and not float(value).is_integer():
             raise UsageError(f"{name} is {value}; it must be {self}.")
-        if not self.low <= value <= self.high or (self.open_end and value == self.high):
+        if not self.low <= float(value) <= self.high or (self.open_end and value == self.high):
             raise UsageError(f"{name} is {value}; it must be {self}.")
-        return int(value) if self.whole or isinstance(value, Integral) else float(value)
+        return math.floor(value) if self.whole or isinstance(value, Integral) else float(value)
 
     def __str__(self) -> str:
         kind = "a whole number" if self.whole else "a number"

@@ -9,13 +9,21 @@ from typing import Any
 
 from bothways.errors import UsageError
 from bothways.progress import progress_bar
-from bothways.trainer.callback_handler import TrainerCallback
+from bothways.trainer.callback_handler import CallbackHandler, TrainerCallback
 from bothways.trainer.outputs import IntervalStrategy, SaveStrategy
 from bothways.trainer.state import ExportableState, TrainerControl, TrainerState
 
 __all__ = [
-    *("TrainerCallback", "CallbackHandler", "DefaultFlowCallback", "EarlyStoppingCallback", "ProgressCallback"),
-    *("PrinterCallback", "TensorBoardCallback", "ExportableState", "TrainerControl", "TrainerState"),
+    "CallbackHandler",
+    "DefaultFlowCallback",
+    "EarlyStoppingCallback",
+    "ExportableState",
+    "PrinterCallback",
+    "ProgressCallback",
+    "TensorBoardCallback",
+    "TrainerCallback",
+    "TrainerControl",
+    "TrainerState",
 ]
 
 logger = logging.getLogger(__name__)
