@@ -40,10 +40,10 @@ def length_grouped_order(
     sizes = np.asarray(lengths)
     if sizes.ndim != 1:
         raise InputError(f"lengths has shape {sizes.shape}, expected one number for each example: (n,).")
+    if batch_size < 1 or (mega_factor is not None and mega_factor < 1):
+        raise InputError(f"batch_size is {batch_size} and mega_factor {mega_factor}, expected whole numbers from 1.")
     count = len(sizes)
     mega = max(1, min(count // (batch_size * 4), 50)) if mega_factor is None else mega_factor
-    if batch_size < 1 or mega < 1:
-        raise InputError(f"batch_size is {batch_size} and mega_factor {mega_factor}, expected whole numbers from 1.")
     drawn = epoch_order(count, seed, epoch)
     if count == 0:
         return drawn

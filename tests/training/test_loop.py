@@ -177,18 +177,6 @@ def test_eight_examples_can_be_learned_by_heart():
         assert torch.equal(model(batch).logits.argmax(-1), batch.labels)
 
 
-def test_the_head_learns_faster_than_the_body():
-    from bothways.engine.optimizers import parameter_groups
-
-    model = tiny_model()
-    groups = parameter_groups(model, learning_rate=1e-3, weight_decay=0.1, head_factor=20)
-    rate_of = {id(p): (group["lr"], group["weight_decay"]) for group in groups for p in group["params"]}
-    found = {name: rate_of[id(p)] for name, p in model.named_parameters()}
-    assert found["classifier.weight"] == (0.02, 0.1) and found["classifier.bias"] == (0.02, 0.0)
-    assert found["bert.pooler.dense.weight"] == (1e-3, 0.1)
-    assert found["bert.embeddings.LayerNorm.weight"] == (1e-3, 0.0)
-
-
 @pytest.mark.parametrize(
     ("texts", "labels", "expected"),
     [(432, 6, (4, 100)), (8_002, 77, (4, 100)), (6_920, 2, (3, 20)), (100_001, 2, (2, 20)), (499, 1, (4, 100))],
