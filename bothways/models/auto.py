@@ -6,10 +6,11 @@ import os
 from pathlib import Path
 from typing import Any, ClassVar
 
-from bothways.checkpoints.config import PretrainedConfig, read_config, unknown_model_type
+from bothways.checkpoints.config import PretrainedConfig, unknown_model_type
 from bothways.errors import InputError
 from bothways.families import FAMILIES, Family, family_of
 from bothways.models import albert, bert, camembert, distilbert, electra, modernbert, roberta, xlm_roberta
+from bothways.models.adapter_loading import model_config
 from bothways.models.base import PreTrainedModel
 from bothways.models.task_models import EncoderModel, TaskModel
 
@@ -46,7 +47,7 @@ class AutoConfig:
         kwargs.pop("trust_remote_code", None)
         routes = {k: kwargs.pop(k) for k in ("revision", "token", "local_files_only", "cache_dir") if k in kwargs}
         directory = resolve_model(pretrained_model_name_or_path, **routes)
-        values = read_config(directory)
+        values = model_config(directory, **routes)
         family = _family_said(values, Path(pretrained_model_name_or_path).name)
         config = family.config_class.from_dict(values, **kwargs)
         config.name_or_path = str(pretrained_model_name_or_path)

@@ -14,13 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from bothways.batching import PackedBatch, SeqLens
-from bothways.checkpoints.config import PretrainedConfig, read_config
+from bothways.checkpoints.config import PretrainedConfig
 from bothways.checkpoints.load_report import LoadReport
 from bothways.errors import InputError
 from bothways.families import Family, family_of
-from bothways.models import loading
+from bothways.models import adapter_loading, loading
 from bothways.models.inputs import ModelInputs
 from bothways.models.vocabulary import WithVocabulary
+from bothways.resolver.adapters import Encoder, recorded_encoder
 
 
 class PreTrainedModel(WithVocabulary):
@@ -38,6 +39,8 @@ class PreTrainedModel(WithVocabulary):
     config_class: ClassVar[type[PretrainedConfig]]
     base_model_prefix: ClassVar[str]
     load_report: LoadReport | None = None
+    adapter: Encoder | None = None
+    """The encoder of an adapter that was loaded without merging."""
     config: Any
     main_input_name = "input_ids"
 
@@ -76,13 +79,14 @@ class PreTrainedModel(WithVocabulary):
         token: str | bool | None = None,
         local_files_only: bool = False,
         cache_dir: str | os.PathLike[str] | None = None,
+        merge: bool = True,
         **kwargs: Any,
     ) -> Any:
         """Load a model from a directory or by name, in evaluation mode.
 
         Args:
             pretrained_model_name_or_path: a directory, a name such as ``minilm-l6``, or a hub id; None with ``config``
-                and ``state_dict``.
+                and ``state_dict``. An adapter (LoRA) is loaded on its encoder, whose hash is checked.
             config: a configuration to use in place of the directory's.
             dtype, torch_dtype: of the parameters; fp32 by default, ``"auto"`` for that of the file.
             ignore_mismatched_sizes: initialise parameters whose shape differs, instead of refusing.
@@ -90,6 +94,8 @@ class PreTrainedModel(WithVocabulary):
             output_loading_info: return (model, dict of missing, unexpected and mismatched names).
             state_dict: weights to use in place of the directory's.
             device_map: a device to move the model to.
+            merge: of an adapter: add its products to the weights, which gives an ordinary model. False keeps them
+                apart, and only what the adapter holds trainable.
             **kwargs: replace fields of the configuration (``num_labels=3``), or go to the class's own constructor.
 
         Raises:
@@ -105,13 +111,9 @@ class PreTrainedModel(WithVocabulary):
                 raise InputError("without a name or directory from_pretrained needs config= and state_dict=.")
             directory = Path()
         else:
-            directory = resolve_model(
-                pretrained_model_name_or_path,
-                revision=revision,
-                token=token,
-                local_files_only=local_files_only,
-                cache_dir=cache_dir,
-            )
+            routes: dict[str, Any] = {"token": token, "local_files_only": local_files_only, "cache_dir": cache_dir}
+            directory = resolve_model(pretrained_model_name_or_path, revision=revision, **routes)
+            encoder = adapter_loading.find_adapted_encoder(directory, **routes) if state_dict is None else None
         config = cls._config_for(directory, config, kwargs)
         config.name_or_path = str(pretrained_model_name_or_path or "")
         with torch.device("meta"):
@@ -120,14 +122,17 @@ class PreTrainedModel(WithVocabulary):
         if state_dict is not None:
             loading.fill(model, dict(state_dict), loading.parse_dtype(dtype, state_dict))
         else:
-            model.load_report = loading.fill_from_directory(
-                model,
-                directory,
-                dtype=dtype,
-                ignore_mismatched_sizes=ignore_mismatched_sizes,
-                allow_pickle=use_safetensors is False,
-                source=str(pretrained_model_name_or_path),
-            )
+            options: dict[str, Any] = {
+                "dtype": dtype,
+                "ignore_mismatched_sizes": ignore_mismatched_sizes,
+                "allow_pickle": use_safetensors is False,
+                "source": str(pretrained_model_name_or_path),
+            }
+            if encoder is None:
+                model.load_report = loading.fill_from_directory(model, directory, **options)
+            else:
+                model.load_report = adapter_loading.fill_from_adapter(model, directory, encoder, merge=merge, **options)
+                model.adapter = None if merge else recorded_encoder(directory)
             if model.load_report.sentence():
                 loading.logger.warning(model.load_report.sentence())
         model.eval()
@@ -157,7 +162,7 @@ class PreTrainedModel(WithVocabulary):
             for name, value in options.items():
                 setattr(config, name, value)
             return config
-        values = read_config(directory if config is None else Path(config))
+        values = adapter_loading.model_config(directory if config is None else Path(config))
         loading.check_options(options, cls.family.config_class(), cls.__name__)
         found = values.get("model_type", cls.family.model_type)
         if found != cls.family.model_type:

@@ -14,6 +14,7 @@ from bothways.checkpoints.load_report import LoadReport, load_tensors
 from bothways.checkpoints.weights import open_weights
 from bothways.checkpoints.weights_writer import write_weights
 from bothways.errors import InputError, nearest
+from bothways.nn.lora import merged_state
 
 if TYPE_CHECKING:
     from bothways.models.base import PreTrainedModel
@@ -92,7 +93,7 @@ def save(
     max_shard_size: int | str,
     state_dict: dict[str, torch.Tensor] | None,
 ) -> None:
-    """Write ``config.json`` and the weights under the ecosystem's names, each tied tensor once."""
+    """Write ``config.json`` and the weights under the ecosystem's names, each tied tensor once, LoRA merged."""
     directory = Path(save_directory)
     if directory.exists() and not directory.is_dir():
         raise InputError(f"{directory} is a file; save_pretrained needs a directory.")
@@ -100,7 +101,7 @@ def save(
     model.config.architectures = [type(model).__name__]
     model.config.torch_dtype = str(model.dtype).removeprefix("torch.")
     model.config.save_pretrained(directory)
-    weights = dict(model.state_dict() if state_dict is None else state_dict)
+    weights = merged_state(model, model.state_dict() if state_dict is None else state_dict)
     vocabulary = f"{model.family.output_embeddings}.weight"
     if vocabulary in weights and not model.config.tie_word_embeddings:
         weights[vocabulary] = weights[vocabulary].clone()  # the matrices may still be one, if untied after building

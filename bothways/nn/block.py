@@ -22,6 +22,7 @@ from bothways.nn.activations import activation
 from bothways.nn.attention import attention, attention_with_weights
 from bothways.nn.dropout import Dropout
 from bothways.nn.linear import Linear, PreparedLinear, is_plain
+from bothways.nn.lora import is_foldable
 from bothways.nn.rotary import Rotary
 
 
@@ -185,13 +186,13 @@ class SelfAttention(nn.Module):
         if rows is not None:
             return self.query(x.index_select(0, rows.index)), self.key(x), self.value(x)
         layers = (self.query, self.key, self.value)
-        if not all(is_plain(layer) for layer in layers):  # an adapter around one of them has a forward of its own
-            return self.query(x), self.key(x), self.value(x)
-        if self.prepared is not None:
+        if self.prepared is not None and all(is_foldable(layer) for layer in layers):
             joined = self.prepared(x)
-        else:
+        elif all(is_plain(layer) for layer in layers):
             bias = None if self.query.bias is None else torch.cat([m.bias for m in layers])
             joined = F.linear(x, torch.cat([m.weight for m in layers]), bias)
+        else:  # an adapter around one of them has a forward of its own
+            return self.query(x), self.key(x), self.value(x)
         q, k, v = joined.chunk(3, -1)
         return q, k, v
 

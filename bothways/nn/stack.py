@@ -16,6 +16,7 @@ from bothways.batching import SeqLens
 from bothways.errors import InputError
 from bothways.nn.block import BlockSpec, Rows, SelfAttention, TransformerBlock, make_norm
 from bothways.nn.linear import Linear, PreparedLinear, is_plain
+from bothways.nn.lora import is_foldable
 from bothways.nn.rotary import Rotary
 
 
@@ -105,7 +106,7 @@ class TransformerStack(nn.Module):
 
     def prepare(self, dtype: torch.dtype) -> None:
         """Take the form for inference: joined projections in ``dtype``, laid out as this machine multiplies fastest."""
-        wrapped = [m for m in self.modules() if isinstance(m, nn.Linear) and not is_plain(m)]
+        wrapped = [m for m in self.modules() if isinstance(m, nn.Linear) and not is_foldable(m)]
         if wrapped:
             return  # adapters and hooks want to be called; without them nothing is lost but speed
         self.compute_dtype = dtype
@@ -119,7 +120,8 @@ class TransformerStack(nn.Module):
             joined = [] if block is order[-1] else projections
             alone = [m for m in block.modules() if isinstance(m, Linear) and m not in joined]
             for linear in alone:  # a parameter in this dtype is as good as a copy
-                linear.prepared = None if linear.weight.dtype == dtype else PreparedLinear([linear], dtype)
+                as_it_is = is_plain(linear) and linear.weight.dtype == dtype
+                linear.prepared = None if as_it_is else PreparedLinear([linear], dtype)
 
     @property
     def is_prepared(self) -> bool:

@@ -36,6 +36,12 @@ def check_weights(directory: Path, known: KnownModel, *, remember: bool = True) 
         )
 
 
+def weights_sha256(directory: Path) -> str | None:
+    """The SHA-256 of a directory's ``model.safetensors``, remembered by size and time; None if it has none."""
+    path = directory / WEIGHTS_FILE
+    return _remembered_sha256(path) if path.is_file() else None
+
+
 def _remembered_sha256(path: Path) -> str:
     path = path.resolve()
     stat = path.stat()

@@ -41,10 +41,19 @@ def find_model(name_or_path: str | os.PathLike[str], kwargs: dict[str, Any]) -> 
 
         path = resolve_model(name_or_path, **find)
     if not subfolder:
-        return path
+        return _of_encoder(path, find)
     if Path(subfolder).is_absolute() or ".." in Path(subfolder).parts:
         raise TokenizerError(f"subfolder {subfolder!r} leads out of the model directory.")
     return path / subfolder
+
+
+def _of_encoder(path: Path, find: dict[str, Any]) -> Path:
+    """The directory of the encoder, if ``path`` is an adapter that has no tokeniser files."""
+    if not path.is_dir():
+        return path
+    from bothways.resolver.adapters import tokenizer_directory
+
+    return tokenizer_directory(path, **{key: value for key, value in find.items() if key != "revision"})
 
 
 def load_tokenizer(cls: Any, name_or_path: str | os.PathLike[str], kwargs: dict[str, Any]) -> Any:
