@@ -235,18 +235,18 @@ class _Reading:
         if kind in _MAPPINGS:
             return _MAPPINGS[kind](self._pairs(content, depth))
         if kind == "defaultdict":
-            factory, pairs = content
+            factory, pairs = _a_list(content)
             return defaultdict(_FACTORIES[factory], self._pairs(pairs, depth))
         if kind == "float":
             return _FLOATS[content]
         if kind == "text":
             return bytes.fromhex(content).decode("utf-8", "surrogatepass")
         if kind == "numpy":
-            dtype, raw = content
+            dtype, raw = _a_list(content)
             return _array(bytes.fromhex(raw), dtype, [])[()]
         if kind == "tensor":
             return self._once(kind, content, lambda: self._weights.load(content))
-        name, dtype, shape = content
+        name, dtype, shape = _a_list(content)
         if kind == "array":
             return self._once(f"{kind} {dtype} {shape}", name, lambda: _array(self._raw(name), dtype, shape))
         if kind == "raw_tensor":
@@ -255,7 +255,8 @@ class _Reading:
 
     def _pairs(self, content: Any, depth: int) -> dict[Any, Any]:
         result = {}
-        for key, value in _a_list(content):
+        for pair in _a_list(content):
+            key, value = _a_list(pair)
             decoded = self.decode(key, depth + 1)
             if decoded in result:
                 raise ValueError("a key that occurs twice")
