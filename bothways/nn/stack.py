@@ -115,9 +115,10 @@ class TransformerStack(nn.Module):
         for block in dict.fromkeys(order):
             attention = block.attention.self
             projections = [attention.query, attention.key, attention.value]
-            attention.prepared = PreparedLinear(projections, dtype)
+            together = all(is_foldable(layer) for layer in projections)
+            attention.prepared = PreparedLinear(projections, dtype) if together else None
             # the last layer may compute queries of some tokens only, and then uses its projections one by one
-            joined = [] if block is order[-1] else projections
+            joined = projections if together and block is not order[-1] else []
             alone = [m for m in block.modules() if isinstance(m, Linear) and m not in joined]
             for linear in alone:  # a parameter in this dtype is as good as a copy
                 as_it_is = is_plain(linear) and linear.weight.dtype == dtype
