@@ -76,6 +76,13 @@ _SCHEDULES = (
     "get_reduce_on_plateau_schedule",
     "get_wsd_schedule",
 )
+_COLLATORS = (
+    "DataCollatorForSeq2Seq",
+    "DataCollatorForTokenClassification",
+    "DataCollatorWithPadding",
+    "DefaultDataCollator",
+    "default_data_collator",
+)
 
 _WHERE: dict[str, str] = {
     **dict.fromkeys(_BERT, "bothways.models.bert"),
@@ -89,12 +96,14 @@ _WHERE: dict[str, str] = {
     **dict.fromkeys(_AUTO, "bothways.models.auto"),
     **dict.fromkeys(_TOKENIZERS, "bothways.tokenizers"),
     **dict.fromkeys(_SCHEDULES, "bothways.engine.schedules"),
+    **dict.fromkeys(_COLLATORS, "bothways.trainer.collators"),
     **dict.fromkeys(_TRAINER_ARGUMENTS, "bothways.trainer.arguments"),
     **dict.fromkeys(_CALLBACKS, "bothways.trainer.callbacks"),
     **dict.fromkeys(("EvalPrediction", "IntervalStrategy"), "bothways.trainer.outputs"),
     "HfArgumentParser": "bothways.trainer.argument_parser",
     "AdamW": "bothways.engine.optimizers",
     "Adafactor": "bothways.engine.optimizers",
+    "Trainer": "bothways.trainer.trainer",
     "set_seed": "bothways.engine.seeds",
     "train": "bothways.training",
     "pipeline": "bothways.pipelines",

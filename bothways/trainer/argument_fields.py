@@ -45,7 +45,7 @@ class ArgumentFields:
     # learning rate and optimizer
     learning_rate: float = argument(5e-5, "The highest learning rate.")
     lr_scheduler_type: str = argument("linear", "Name of the learning-rate schedule.")
-    lr_scheduler_kwargs: dict | str | None = argument(None, "Further arguments of the schedule, as JSON.")
+    lr_scheduler_kwargs: Any = argument(None, "Further arguments of the schedule, as JSON.")
     warmup_ratio: float = argument(0.0, "Share of the run in which the rate rises; warmup_steps wins over it.")
     warmup_steps: float = argument(0, "Steps in which the rate rises; below 1 a share of the run.")
     optim: str = argument("adamw_torch_fused", "Name of the optimizer.")

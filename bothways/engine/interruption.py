@@ -1,0 +1,54 @@
+"""Ctrl-C and SIGTERM as a wish to stop: the step is finished and saved first."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from bothways.progress import accept_stop
+
+
+class Wish:
+    """Attributes:
+    signal: which signal asked to stop; None if none did.
+    """
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+
+    def __bool__(self) -> bool:
+        return self.signal is not None
+
+    @property
+    def exit_code(self) -> int:
+        """128 and the number of the signal, as shells have it."""
+        return 128 + (self.signal or 0)
+
+
+@contextmanager
+def stopping_gently() -> Iterator[Wish]:
+    """Within, the first Ctrl-C or SIGTERM is remembered; a second Ctrl-C stops at once.
+
+    Outside the main thread signals cannot be caught, and the wish is never made.
+    """
+    wish = Wish()
+    if threading.current_thread() is not threading.main_thread():
+        yield wish
+        return
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        if wish and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        wish.signal = number
+
+    before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield wish
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if wish:
+            accept_stop()
