@@ -97,10 +97,14 @@ class Range:
     def __str__(self) -> str:
         kind = "a whole number" if self.whole else "a number"
         if self.high == math.inf:
-            limits = "" if self.low == -math.inf else f" of at least {self.low:g}"
+            limits = "" if self.low == -math.inf else f" of at least {_figure(self.low)}"
         else:
-            limits = f" from {self.low:g} to {'below ' if self.open_end else ''}{self.high:g}"
+            limits = f" from {_figure(self.low)} to {'below ' if self.open_end else ''}{_figure(self.high)}"
         return kind + limits + (" or None" if self.optional else "")
+
+
+def _figure(number: float) -> str:
+    return f"{number:,.0f}" if float(number).is_integer() else f"{number:g}"
 
 
 COUNT = Range(1, whole=True)
@@ -160,6 +164,7 @@ def _refuse(args: ArgumentFields) -> None:
         value = getattr(value, "value", value)
         if value != defaults[name] and value not in NEUTRAL.get(name, ()):
             raise UsageError(f"{name}={value!r} is not supported. {instead}")
+        setattr(args, name, defaults[name])
 
 
 def _check_words(args: ArgumentFields) -> None:
@@ -232,7 +237,7 @@ def _check_best_model(args: ArgumentFields) -> None:
             f"load_best_model_at_end needs the same eval_strategy and save_strategy, but they are {evaluates!r} and "
             f"{saves!r}. Set both to 'epoch', or save_strategy to 'best'."
         )
-    if evaluates == "steps":
+    if evaluates == "steps" and args.save_steps > 0:  # 0 and below: a checkpoint at the end only
         _check_multiple(args.save_steps, args.eval_steps or 0)
 
 
