@@ -101,11 +101,19 @@ class CheckpointStore:
         return target
 
     def steps(self) -> tuple[int, ...]:
-        """The steps of all directories with such a name, ascending; what is in them is not looked at."""
+        """The steps of all directories with such a name, ascending; what is in them is not looked at.
+
+        Raises:
+            CheckpointError: the directory cannot be read. To say "none" would let a run begin from the start.
+        """
         try:
             found = [_step_of(name) for name in os.listdir(self.directory)]
-        except OSError:  # not there yet, or taken away
+        except FileNotFoundError:
             return ()
+        except OSError as problem:
+            raise CheckpointError(
+                f"The checkpoints in {self.directory} cannot be listed: {problem.strerror or problem}."
+            ) from problem
         return tuple(sorted(step for step in found if step is not None))
 
     def newest(self, at_most: int | None = None) -> Found | None:
@@ -166,14 +174,18 @@ class CheckpointStore:
             path = self.directory / f"checkpoint-{step}"
             if n_good < (self.keep or 0):
                 n_good += self._is_good(step)
-            elif step not in kept and _is_ours(path):
-                try:
-                    remove_directory(path)
-                except OSError as problem:
-                    raise CheckpointError(f"{path} could not be removed: {problem.strerror or problem}.") from problem
+            elif step not in kept and self._removed(path):
                 self._proved.discard(step)
                 removed.append(step)
         return tuple(removed)
+
+    def _removed(self, path: Path) -> bool:
+        try:
+            if ours := _is_ours(path):
+                remove_directory(path)
+        except OSError as problem:
+            raise CheckpointError(f"{path} could not be removed: {problem.strerror or problem}.") from problem
+        return ours
 
     def _is_good(self, step: int) -> bool:
         if step not in self._proved:
@@ -188,12 +200,15 @@ class CheckpointStore:
         """What happened, how much room was needed, and what can be gone on from."""
         place = next(path for path in (self.directory, *self.directory.absolute().parents) if path.exists())
         free = shutil.disk_usage(place).free
-        good = self.newest()
+        try:
+            good = self.newest()
+        except CheckpointError:  # the same trouble
+            good = None
         if good:
             size = sum(record["bytes"] for record in good.manifest["files"].values())
             rest = f"The last good one is {good.path.name} of {size:,} bytes."
         else:
-            rest = "There is no earlier one."
+            rest = "No earlier one can be read."
         return CheckpointError(
             f"{target} could not be written: {problem.strerror or problem}. {written:,} bytes of it were there when "
             f"that happened, so it needs more than that; {free:,} bytes are free on the disk. {rest}"

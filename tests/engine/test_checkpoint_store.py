@@ -383,7 +383,7 @@ def test_a_directory_that_cannot_be_written(store, monkeypatch, tmp_path):
         patch.setattr(os, "mkdir", mkdir)
         with pytest.raises(CheckpointError, match="Read-only file system. 0 bytes of it.* is checkpoint-20"):
             store.save(30, files())
-        with pytest.raises(CheckpointError, match="Read-only file system.*There is no earlier one."):
+        with pytest.raises(CheckpointError, match="Read-only file system.*No earlier one can be read."):
             CheckpointStore(tmp_path / "new").save(1, files())
     assert names(store) == ["checkpoint-10", "checkpoint-20"]
 
@@ -402,6 +402,18 @@ def test_a_file_in_place_of_the_directory(tmp_path):
     (tmp_path / "run").write_text("")
     with pytest.raises(UsageError, match="run is a file; a directory for checkpoints is expected"):
         CheckpointStore(tmp_path / "run")
+
+
+def test_a_directory_that_cannot_be_listed_is_not_an_empty_one(store, monkeypatch):
+    def listdir(path):
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    monkeypatch.setattr(os, "listdir", listdir)
+    for ask in (store.steps, store.newest, store.problems):
+        with pytest.raises(CheckpointError, match=f"in {store.directory} cannot be listed: Stale file handle"):
+            ask()
+    with pytest.raises(CheckpointError, match="No space left on device.*No earlier one can be read."):
+        store.save(30, full)
 
 
 # Removing
