@@ -71,7 +71,7 @@ class HfArgumentParser(argparse.ArgumentParser):
         outputs: list[Any] = []
         for kind in self.dataclass_types:
             names = [name for name in _argument_names(kind) if name in values]
-            outputs.append(kind(**{name: values.pop(name) for name in names}))
+            outputs.append(kind(**_without_silent_defaults(kind, {name: values.pop(name) for name in names})))
         if values:
             outputs.append(namespace)
         if return_remaining_strings:
@@ -204,7 +204,7 @@ def _add_old_name(parser: Any, name: str, old: OldName) -> None:
 def _kind(name: str, hint: Any) -> Any:
     """The type that a word of the command line becomes: of a union the first that a word can be."""
     if get_origin(hint) not in (Union, types.UnionType):
-        return hint
+        return str if hint is Any else hint
     members = [member for member in get_args(hint) if member is not type(None)]
     others = [member for member in members if member is not str]
     if len(members) == 1:
@@ -245,6 +245,13 @@ def _argument_names(kind: type) -> list[str]:
 def _old_arguments(kind: type) -> dict[str, OldName]:
     fields = {f.name for f in dataclasses.fields(kind)}
     return {name: old for name, old in old_names(kind).items() if name not in fields}
+
+
+def _without_silent_defaults(kind: type, values: dict[str, Any]) -> dict[str, Any]:
+    """Without fields that nobody gave but an older spelling means: ``--evaluation_strategy`` wins over the default."""
+    defaults = {field.name: _default(field) for field in dataclasses.fields(kind)}
+    meant = {old.new for name, old in _old_arguments(kind).items() if name in values}
+    return {name: value for name, value in values.items() if name not in meant or value != defaults[name]}
 
 
 def _words_of_files(words: list[str], beside: bool, filename: str | None, flag: str | None) -> list[str]:

@@ -78,8 +78,7 @@ class TrainerState:
 
     def save_to_json(self, json_path: str | os.PathLike[str]) -> None:
         """Write the state, whole or not at all. NaN and infinity, which JSON does not have, become null."""
-        content = {name: plain(value) for name, value in sorted(dataclasses.asdict(self).items())}
-        write_json(json_path, content)
+        write_json(json_path, plain(dataclasses.asdict(self)))
 
     @classmethod
     def load_from_json(cls, json_path: str | os.PathLike[str]) -> TrainerState:
@@ -163,9 +162,9 @@ def states_by_class(callbacks: list[Any]) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON can say it: arrays as lists, numpy and torch numbers as numbers, what is not finite as None."""
+    """A value as JSON can say it, keys in order: arrays as lists of numbers, what is not finite as None."""
     if isinstance(value, dict):
-        return {str(key): plain(inner) for key, inner in value.items()}
+        return {str(key): plain(inner) for key, inner in sorted(value.items(), key=lambda item: str(item[0]))}
     if isinstance(value, (list, tuple, set)):
         return [plain(inner) for inner in value]
     if hasattr(value, "tolist"):
