@@ -168,7 +168,7 @@ def test_full_disk_leaves_the_earlier_save(fail_at, tmp_path, monkeypatch):
     old = {name: torch.ones(10) for name in "abc"}
     write_weights(tmp_path, old, max_shard_size=40)
     before = {path.name: sha256_of(path) for path in tmp_path.iterdir()}
-    write_file, calls = weights_writer._write_file, []
+    write_file, calls = weights_writer.write_file, []
 
     def full(path, *rest):
         calls.append(path)
@@ -177,7 +177,7 @@ def test_full_disk_leaves_the_earlier_save(fail_at, tmp_path, monkeypatch):
             raise OSError(errno.ENOSPC, "No space left on device")
         write_file(path, *rest)
 
-    monkeypatch.setattr(weights_writer, "_write_file", full)
+    monkeypatch.setattr(weights_writer, "write_file", full)
     with pytest.raises(CheckpointError, match=r"is full: the weights need 120 bytes .* and [\d,]+ are free") as problem:
         write_weights(tmp_path, {name: tensor * 2 for name, tensor in old.items()}, max_shard_size=40)
     assert isinstance(problem.value.__cause__, OSError)
@@ -186,8 +186,8 @@ def test_full_disk_leaves_the_earlier_save(fail_at, tmp_path, monkeypatch):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_real_full_device_is_reported(tmp_path, monkeypatch):
-    real = weights_writer._write_file
-    monkeypatch.setattr(weights_writer, "_write_file", lambda path, *rest: real(Path("/dev/full"), *rest))
+    real = weights_writer.write_file
+    monkeypatch.setattr(weights_writer, "write_file", lambda path, *rest: real(Path("/dev/full"), *rest))
     with pytest.raises(CheckpointError, match="need 400,000 bytes"):
         write_weights(tmp_path, {"a": torch.ones(100_000)})
     assert files(tmp_path) == []
