@@ -22,7 +22,7 @@ from bothways.checkpoints.weights_writer import write_file
 from bothways.errors import InputError
 from bothways.files import replacing, write_json
 from bothways.models.adapter_loading import PREFIX, TASK_TYPES, Site, is_below, published_weights
-from bothways.nn.lora import LoraLinear, lora_layers, put_lora
+from bothways.nn.lora import LoraLinear, check_rank, lora_layers, put_lora
 from bothways.resolver.adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS, HASH_FIELD, WHOLE_MODELS, encoder_named
 
 if TYPE_CHECKING:
@@ -53,7 +53,8 @@ def add_lora(
     Raises:
         InputError: an impossible value, targets that no layer has, or a model that has LoRA already.
     """
-    names = [targets] if isinstance(targets, str) else list(targets)
+    chosen = _chosen(model, [targets] if isinstance(targets, str) else list(targets))
+    check_rank(model, [path for paths in chosen for path in paths], r)
     alpha = 2.0 * r if alpha is None else alpha
     if not alpha > 0 or alpha == float("inf"):
         raise InputError(f"alpha is {alpha}, expected a number above 0.")
@@ -61,7 +62,6 @@ def add_lora(
         raise InputError(f"dropout is {dropout}, expected a number from 0 to below 1.")
     if has := len(list(lora_layers(model))):
         raise InputError(f"{has} layers of this {type(model).__name__} have LoRA already.")
-    chosen = _chosen(model, names)
     head = {id(parameter) for parameter in _head(model).values()}
     for paths in chosen:
         put_lora(model, paths, r, alpha=alpha, dropout=dropout)
@@ -182,7 +182,7 @@ def _encoder_of(model: PreTrainedModel, directory: Path, name: str | None) -> tu
         return model.adapter.name, model.adapter.sha256
     if name is None:
         name = model.name_or_path
-        if Path(name).is_dir():
+        if name and Path(name).is_dir():
             name = str(Path(name).absolute())  # it was relative to the working directory
     if not name:
         raise InputError(f"the encoder of this {type(model).__name__} is not known. Pass base_name=.")

@@ -17,6 +17,7 @@ import numpy as np
 from bothways.errors import ConfigError, InputError
 from bothways.files import read_json
 from bothways.models.runner import POOLINGS, PackedRunner
+from bothways.resolver.adapters import find_encoder, is_adapter
 from bothways.tasks.encoded import EncodedTexts, encode, position_limit
 from bothways.tasks.windows import WINDOW_OVERLAP
 
@@ -43,14 +44,14 @@ class EmbeddingSettings:
 
 
 def embedding_settings(directory: Path) -> EmbeddingSettings:
-    """What the files of a sentence-transformers directory say; mean pooling where there are none.
+    """What the files of a sentence-transformers directory say, or of an adapter's encoder; else mean pooling.
 
     Raises:
         ConfigError: a way of pooling that is not here.
     """
     modules, pooling = directory / "modules.json", directory / "1_Pooling" / "config.json"
     if not pooling.is_file():
-        return EmbeddingSettings()
+        return embedding_settings(find_encoder(directory)) if is_adapter(directory) else EmbeddingSettings()
     config = read_json(pooling, error=ConfigError)
     chosen = [name for name, value in config.items() if name.startswith("pooling_mode_") and value is True]
     if len(chosen) != 1 or chosen[0] not in _POOLING_NAMES:

@@ -10,7 +10,7 @@ Shapes: T tokens (any leading dimensions), I in_features, O out_features, r rank
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -104,22 +104,27 @@ def put_lora(
     """Give the linear layers at ``paths`` LoRA. All of them read the same input and share one A.
 
     Raises:
-        InputError: the rank is larger than the smaller side of a matrix.
+        InputError: see ``check_rank``; no layer is changed then.
     """
+    check_rank(model, paths, r)
     layers: list[LoraLinear] = []
     for path in paths:
         base = model.get_submodule(path)
         assert isinstance(base, nn.Linear)
-        most = min(base.in_features, base.out_features)
-        if not 1 <= r <= most:
-            raise InputError(
-                f"r is {r}, expected a whole number from 1 to {most}: {path} is {base.out_features}x{base.in_features}."
-            )
         layer = LoraLinear(base, r, alpha=alpha, dropout=dropout, lora_A=layers[0].lora_A if layers else None)
         parent, _, name = path.rpartition(".")
         setattr(model.get_submodule(parent), name, layer)
         layers.append(layer)
     return tuple(layers)
+
+
+def check_rank(model: nn.Module, paths: Iterable[str], r: int) -> None:
+    """Raise ``InputError`` if the rank is larger than the smaller side of a matrix at ``paths``, or is none."""
+    for path in paths:
+        rows, columns = model.get_submodule(path).weight.shape  # type: ignore[misc]
+        if not isinstance(r, int) or not 1 <= r <= min(rows, columns):
+            most = min(rows, columns)
+            raise InputError(f"r is {r}, expected a whole number from 1 to {most}: {path} is {rows}x{columns}.")
 
 
 def lora_layers(model: nn.Module) -> Iterator[tuple[str, LoraLinear]]:
