@@ -161,7 +161,7 @@ class DataCollatorForSeq2Seq:
         if self.pad_to_multiple_of and _pads(self):
             target += -target % self.pad_to_multiple_of
         filled = _filled(self, name, labels, target)
-        batch["labels"] = torch.tensor(filled) if kind == "pt" else np.array(filled, dtype=np.int64)
+        batch["labels"] = torch.tensor(filled, dtype=torch.int64) if kind == "pt" else np.array(filled, dtype=np.int64)
         if hasattr(self.model, "prepare_decoder_input_ids_from_labels"):
             batch["decoder_input_ids"] = self.model.prepare_decoder_input_ids_from_labels(labels=batch["labels"])
         return batch

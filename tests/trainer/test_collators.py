@@ -347,3 +347,11 @@ def test_features_stay_as_they_were(tokenizers):
     bothways.DataCollatorForTokenClassification(tokenizers["plain"][0])(features)
     bothways.DataCollatorForSeq2Seq(tokenizers["plain"][0])(features)
     assert features == before
+
+
+def test_no_labels_are_whole_numbers_too(tokenizers):
+    features = [{**IDS, "labels": []}] * 2
+    found, expected = (
+        m.DataCollatorForSeq2Seq(t)(features) for m, t in zip((bothways, transformers), tokenizers["fast"], strict=True)
+    )
+    same(found, expected)
