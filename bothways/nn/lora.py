@@ -133,10 +133,15 @@ def lora_layers(model: nn.Module) -> Iterator[tuple[str, LoraLinear]]:
 
 
 def merged_state(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A state dictionary as if there were no LoRA: products are added to the weights, A and B are left out."""
+    """A state dictionary as if there were no LoRA: products are added to the weights, A and B are left out.
+
+    Of an A that several layers share the first name counts: a dictionary made from ``named_parameters()`` has no other.
+    """
     merged = dict(state)
+    shared: dict[int, Tensor | None] = {}
     for path, layer in lora_layers(model):
         lora_A, lora_B = (merged.pop(f"{path}.{name}", None) for name in ("lora_A", "lora_B"))
+        lora_A = shared.setdefault(id(layer.lora_A), lora_A)
         if lora_A is not None and lora_B is not None and not layer.merged:
             merged[f"{path}.weight"] = layer.plus(merged[f"{path}.weight"], lora_A, lora_B)
     return merged

@@ -155,6 +155,16 @@ def test_a_state_without_lora():
     assert torch.equal(merged_state(holder, holder.state_dict())["one.weight"], apart["one.weight"])
 
 
+def test_a_state_with_one_name_of_what_is_shared():
+    holder = nn.ModuleDict({name: Linear(6, 4) for name in ("query", "value")})
+    for layer in put_lora(holder, ("query", "value"), 2, alpha=4.0):
+        nn.init.normal_(layer.lora_B)
+    better = {"query.lora_A": torch.randn(2, 6)}
+    expected = holder["value"].plus(holder["value"].weight, better["query.lora_A"], holder["value"].lora_B)
+    for state in (holder.state_dict() | better, {**dict(holder.named_parameters()), **better}):
+        assert torch.equal(merged_state(holder, state)["value.weight"], expected)
+
+
 def stack_with_lora(kind: str) -> TransformerStack:
     torch.manual_seed(0)
     stack = TransformerStack(SPEC, 2) if kind == "own" else SharedStack(SPEC, 3, 1, 1)
