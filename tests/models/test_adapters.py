@@ -43,7 +43,6 @@ SEQUENCES = "sequence-classification"
 def own_store(tmp_path, monkeypatch):
     monkeypatch.setenv("BOTHWAYS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("BOTHWAYS_OFFLINE", "1")
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
 
 def changed(model: torch.nn.Module, seed: int = 1) -> None:
