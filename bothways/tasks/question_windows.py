@@ -28,6 +28,8 @@ OVERLAP = 128
 """Tokens of a row, and tokens of the context that consecutive windows share. Source: ``google-research/bert``."""
 
 CACHED_TOKENS = 2**20
+CONTEXT_COST = 64
+"""Tokens that may be remembered in all, and what a context itself counts: its text and arrays, about 1 kB."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -150,6 +152,7 @@ class QuestionEncoder:
             for e in self.tokenizer.encode_texts(list(questions), add_special_tokens=False)
         ]
         read = self._read(contexts)
+        self._divisions.clear()  # of this call only: in an endless stream there is no end to the pairs of lengths
         frame, typed = self._frame, self._frame.is_typed
         rows: list[np.ndarray] = []
         types: list[np.ndarray] = []
@@ -178,7 +181,7 @@ class QuestionEncoder:
         )
 
     def _read(self, contexts: Sequence[str]) -> list[ContextTokens]:
-        """The contexts as tokens. As many as make a million tokens are remembered, the latest ones."""
+        """The contexts as tokens. As many as cost ``CACHED_TOKENS`` are remembered, the latest ones."""
         known = self._contexts
         new = [text for text in dict.fromkeys(contexts) if text not in known]
         for text, tokens in zip(new, encode_contexts(self.tokenizer, new), strict=True):
@@ -187,9 +190,9 @@ class QuestionEncoder:
         for text in contexts:
             known.move_to_end(text)
             read.append(known[text])
-        total = sum(map(len, known.values()))
+        total = sum(map(len, known.values())) + CONTEXT_COST * len(known)
         while total > CACHED_TOKENS and len(known) > 1:
-            total -= len(known.popitem(last=False)[1])
+            total -= len(known.popitem(last=False)[1]) + CONTEXT_COST
         return read
 
     def _divide(self, question: np.ndarray, n: int, number: int) -> tuple[np.ndarray, list[tuple[int, int]]]:

@@ -78,9 +78,29 @@ def test_batches_hold_the_budget_and_equal_inputs_run_once(classifier, monkeypat
     ids = [[7] * 10, [8] * 10, [7] * 10, [9] * 25, [8] * 10, [5] * 4]
     types = [[0] * 10, [0] * 10, [1] * 10, [0] * 25, [0] * 10, [0] * 4]
     logits = PackedRunner(classifier, max_tokens=20).sequence_logits(ids, types)
-    assert sorted(seen) == [(4, 10), (10, 10), (25,)]
+    assert seen == [(25,), (10, 10), (4, 10)]
     assert (logits[1] == logits[4]).all()
     assert (logits[0] != logits[2]).any()  # the segments differ
+
+
+@settings(max_examples=25, deadline=None)
+@given(ids=SEQUENCES, most=st.integers(20, 80))
+def test_no_batch_is_larger_than_the_one_before(filler, ids, most):
+    """A batch that is larger than the memory freed before it makes the heap grow, in a long stream by much."""
+    runner = PackedRunner(filler, max_tokens=most)
+    sizes = []
+    compute = filler.compute_logits
+
+    def watched(inputs: ModelInputs, **kwargs):
+        sizes.append(inputs.batch.seqlens.total_tokens)
+        return compute(inputs, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(filler, "compute_logits", watched)
+        logits = runner.token_logits(ids)
+    assert sizes == sorted(sizes, reverse=True)
+    assert sum(sizes) == sum(map(len, {tuple(row): row for row in ids}.values()))
+    assert [len(own) for own in logits] == [len(row) for row in ids]
 
 
 def test_empty_inputs(classifier, filler):

@@ -133,6 +133,23 @@ def test_remembered_contexts_are_bounded(tokenizer, monkeypatch):
     assert list(encoder._contexts) == [contexts[3]]
 
 
+def test_a_stream_of_short_contexts_is_forgotten_too(tokenizer, monkeypatch):
+    """A context without tokens takes memory as well: of 500 those are remembered that fit, at 64 tokens each."""
+    monkeypatch.setattr(question_windows, "CACHED_TOKENS", 640)
+    encoder = QuestionEncoder(tokenizer)
+    for chunk in range(5):
+        encoder.encode(["red"] * 100, [" " * (100 * chunk + i + 1) for i in range(100)])
+        assert len(encoder._contexts) == 10
+    assert list(encoder._contexts)[-1] == " " * 500
+
+
+def test_nothing_but_contexts_stays_of_a_long_stream(tokenizer):
+    encoder = QuestionEncoder(tokenizer, max_length=10, overlap=2)
+    for n in range(10, 60):
+        encoder.encode(["red", "blue tree"], [" ".join(["tree"] * n)] * 2)
+        assert len(encoder._divisions) == 2
+
+
 def test_white_space_belongs_to_no_answer(byte_level):
     text = "red  trees \n by\u3000the river "
     tokens = encode_contexts(byte_level, [text])[0]
