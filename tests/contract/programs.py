@@ -21,25 +21,28 @@ from typing import Any
 SOURCES = Path(__file__).parent / "v4_programs"
 
 
-def programs(module: str, changes: Mapping[str, str] | None = None) -> dict[str, Callable[[str], Any]]:
+def programs(
+    module: str, changes: Mapping[str, str] | None = None, sources: Path = SOURCES
+) -> dict[str, Callable[[str], Any]]:
     """All programs by ``file.function``, with imports from ``module`` in place of ``transformers``.
 
-    ``changes``: further pieces of text to replace.
+    ``changes``: further pieces of text to replace. ``sources``: the directory of the programs.
     """
     found: dict[str, Callable[[str], Any]] = {}
-    for path in sorted(SOURCES.glob("[a-z]*.py")):
+    for path in sorted(sources.glob("[a-z]*.py")):
         text = path.read_text(encoding="utf-8")
         for old, new in {"from transformers": f"from {module}", **(changes or {})}.items():
             text = text.replace(old, new)
         names: dict[str, Any] = {}
-        exec(compile(text, f"{path} with {module}", "exec"), names)  # noqa: S102 - our own files
+        exec(compile(text, f"{path} with {module}", "exec", dont_inherit=True), names)  # noqa: S102 - our own files
         found |= {f"{path.stem}.{name}": value for name, value in names.items() if callable(value)}
     return found
 
 
 def run_quietly(program: Callable[[str], Any], models: Path) -> Any:
     """What a program returns; its output and warnings are dropped."""
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+    silent = contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO())
+    with warnings.catch_warnings(), silent[0], silent[1]:
         warnings.simplefilter("ignore")
         return program(str(models))
 
