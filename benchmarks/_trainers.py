@@ -78,7 +78,7 @@ class StepClock:
 
 
 class OurTraining:
-    """``bothways.training.loop.fit``."""
+    """``bothways.training.fit.fit``."""
 
     def __init__(self, job: Job) -> None:
         import torch
@@ -123,7 +123,9 @@ class OurTraining:
     def _fit(self, model: Any, directory: Path, seed: int, evaluate: Callable[[], float]) -> Any:
         import torch
 
-        from bothways.training.loop import Features, FitSettings, fit
+        from bothways.training.features import Features
+        from bothways.training.fit import fit
+        from bothways.training.settings import FitSettings
 
         features = Features(self.encode(directory, self.job.texts).input_ids, None, torch.tensor(list(self.job.labels)))
         precision: Any = "bfloat16" if self.job.bfloat16 else "float32"
@@ -200,7 +202,7 @@ class ReferenceTraining:
     def _arguments(self, folder: Path, seed: int, evaluate: bool) -> Any:
         from transformers import TrainingArguments
 
-        from bothways.training.loop import FitSettings
+        from bothways.training.settings import FitSettings
 
         ours = FitSettings(**self.job.settings)
         return TrainingArguments(

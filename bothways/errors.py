@@ -15,6 +15,22 @@ class UsageError(BothwaysError, ValueError):
     exit_code = 2
 
 
+class OutOfMemoryError(BothwaysError, MemoryError):
+    """More memory is held than the user allows."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM ended long work after saving it. The message says what was saved and how to go on.
+
+    Attributes:
+        exit_code: 128 and the number of the signal.
+    """
+
+    def __init__(self, message: str, exit_code: int = 130) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
 class ConfigError(BothwaysError, ValueError):
     """A model configuration is impossible, unsafe or of an unknown architecture."""
 

@@ -236,7 +236,7 @@ def known_options() -> dict[str, set[str]]:
 def test_the_defaults_in_the_guides_are_those_of_the_code():
     from bothways.data.opening import FORMATS
     from bothways.training.holdout import HOLDOUT, MOST_HELD_OUT
-    from bothways.training.loop import FitSettings
+    from bothways.training.settings import FitSettings
     from bothways.training.text_task import FEW_TEXTS, MANY_TEXTS, defaults_for
 
     guide = " ".join((ROOT / "docs" / "getting-started.md").read_text(encoding="utf-8").split())

@@ -14,7 +14,7 @@ from bothways.cli.embed import embed_command
 from bothways.cli.evaluate import evaluate_command
 from bothways.cli.models import models_command
 from bothways.cli.predict import predict_command
-from bothways.cli.train import train_command
+from bothways.cli.train import StoppedError, train_command
 from bothways.errors import BothwaysError
 from bothways.progress import request_stop
 
@@ -56,6 +56,8 @@ def run(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     try:
         code = app(args=arguments, standalone_mode=False)
+    except StoppedError as stop:
+        return _say(str(stop), stop.exit_code, label="")
     except BothwaysError as problem:
         return _say(str(problem), problem.exit_code)
     except (KeyboardInterrupt, typer.Abort):

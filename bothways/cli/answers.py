@@ -36,23 +36,17 @@ def check_long_input(long_input: str) -> None:
 
 def load_pipeline(task: str | None, model: str, precision: str, **options: Any) -> Any:
     """A pipeline on the best device, computing in ``precision``; the task is the model's own if none is given."""
+    from bothways.engine.precision import best_device
     from bothways.pipelines import pipeline
 
     device = best_device()
     return pipeline(task, model=model, device=device, dtype=chosen_dtype(precision, device), **options)
 
 
-def best_device() -> Any:
-    """The GPU if there is one."""
-    import torch
-
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
 def chosen_dtype(precision: str, device: Any) -> str:
     """The dtype of ``--precision``; auto is bfloat16 where the hardware has it."""
+    from bothways.engine.precision import PRECISIONS, resolve_precision
     from bothways.errors import UsageError
-    from bothways.training.loop import PRECISIONS, resolve_precision
 
     if precision not in PRECISIONS:
         raise UsageError(f"--precision is {precision!r}; expected one of {', '.join(PRECISIONS)}.")

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bothways.cli.answers import (
-    best_device,
     check_file_output,
     check_long_input,
     chosen_dtype,
@@ -78,6 +77,7 @@ def embed_command(
 
 
 def _load(model: str, pooling: str | None, normalize: bool | None, precision: str) -> Any:
+    from bothways.engine.precision import best_device
     from bothways.models.auto import AutoModel
     from bothways.models.embedding import Embedder, embedding_settings
     from bothways.resolver import resolve_model

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bothways.cli.answers import best_device, check_file_output, chosen_dtype
+from bothways.cli.answers import check_file_output, chosen_dtype
 from bothways.cli.predict_tasks import made_for
 
 PER_LABEL = {"per_label": ("label", "texts"), "per_type": ("type", "entities")}
@@ -53,6 +53,7 @@ def evaluate_command(
 
 def _load(model: str, task: str | None, precision: str) -> tuple[Any, Any, str]:
     """A runner, the tokeniser and the name of the task."""
+    from bothways.engine.precision import best_device
     from bothways.models.runner import PackedRunner
     from bothways.pipelines.build import load_model
     from bothways.pipelines.registry import find_pipeline

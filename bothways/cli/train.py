@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from bothways.errors import BothwaysError, Interrupted
 
 if TYPE_CHECKING:
     from bothways.training.job import TrainOutcome
@@ -38,6 +42,11 @@ def train_command(
     max_length: Annotated[int | None, typer.Option(help="Tokens of a text that training reads.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the split, the order, the new head and dropout.")] = 42,
     minutes: Annotated[float | None, typer.Option(help="Stop training after this time.")] = None,
+    max_memory: Annotated[str | None, typer.Option(help="What the process may hold, such as 4GB.")] = None,
+    checkpoint_steps: Annotated[
+        int | None, typer.Option(help="Steps between checkpoints; by default one now and then.")
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew, though an unfinished run is there.")] = False,
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
     encoding: Annotated[str | None, typer.Option(help="Encoding of the data files, if not UTF-8.")] = None,
     file_format: Annotated[
@@ -49,27 +58,46 @@ def train_command(
 
     from bothways.training import train
 
-    outcome = train(
-        data,
-        output,
-        text_column=text_column,
-        label_column=label_column,
-        evaluation=evaluation,
-        model=model,
-        task=task,
-        kind=kind,
-        epochs=epochs,
-        learning_rate=learning_rate,
-        batch_size=batch_size,
-        max_length=max_length,
-        seed=seed,
-        minutes=minutes,
-        precision=precision,
-        encoding=encoding,
-        format=file_format,
-        say=lambda line: print(line, file=sys.stderr),
-    )
+    with _ending():
+        outcome = train(
+            data,
+            output,
+            text_column=text_column,
+            label_column=label_column,
+            evaluation=evaluation,
+            model=model,
+            task=task,
+            kind=kind,
+            epochs=epochs,
+            learning_rate=learning_rate,
+            batch_size=batch_size,
+            max_length=max_length,
+            seed=seed,
+            minutes=minutes,
+            max_memory=max_memory,
+            checkpoint_steps=checkpoint_steps,
+            fresh=fresh,
+            precision=precision,
+            encoding=encoding,
+            format=file_format,
+            say=lambda line: print(line, file=sys.stderr),
+        )
     show_outcome(outcome)
+
+
+class StoppedError(BothwaysError):
+    """Long work was ended by a signal and is saved."""
+
+
+@contextmanager
+def _ending() -> Iterator[None]:
+    """What typer would take for an interrupt without a message, as an error that it leaves alone."""
+    try:
+        yield
+    except Interrupted as stop:
+        problem = StoppedError(str(stop))
+        problem.exit_code = stop.exit_code
+        raise problem from None
 
 
 def show_outcome(outcome: TrainOutcome) -> None:

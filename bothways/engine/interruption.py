@@ -18,6 +18,7 @@ class Wish:
 
     def __init__(self) -> None:
         self.signal: int | None = None
+        self._granted_at_once = False
 
     def __bool__(self) -> bool:
         return self.signal is not None
@@ -26,6 +27,17 @@ class Wish:
     def exit_code(self) -> int:
         """128 and the number of the signal, as shells have it."""
         return 128 + (self.signal or 0)
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Within, the wish is granted at once, by a ``KeyboardInterrupt``: for work that can be done again."""
+        if self:
+            raise KeyboardInterrupt
+        self._granted_at_once = True
+        try:
+            yield
+        finally:
+            self._granted_at_once = False
 
 
 @contextmanager
@@ -40,9 +52,10 @@ def stopping_gently() -> Iterator[Wish]:
         return
 
     def remember(number: int, frame: FrameType | None) -> None:
-        if wish and number == signal.SIGINT:
-            raise KeyboardInterrupt
+        again = bool(wish) and number == signal.SIGINT
         wish.signal = number
+        if again or wish._granted_at_once:
+            raise KeyboardInterrupt
 
     before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

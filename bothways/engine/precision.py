@@ -11,6 +11,11 @@ from bothways.nn.linear import has_fast_bfloat16
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
+def best_device(number: int = 0) -> torch.device:
+    """The GPU of that number if there is one, else the CPU."""
+    return torch.device("cuda", number) if torch.cuda.is_available() else torch.device("cpu")
+
+
 def resolve_precision(precision: str, device: torch.device) -> str:
     """``"auto"`` becomes bfloat16 where the machine multiplies it in hardware, else float32."""
     if precision != "auto":

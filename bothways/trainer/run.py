@@ -77,7 +77,7 @@ class TrainerRun(Events):
             state.num_input_tokens_seen = self.progress.tokens
         self._call("on_step_end")
         self._log_evaluate_save()
-        if result.flagged:
+        if result.flagged or (self.wish and trainer.group.count == 1):
             self._leave()
         self._read_control()
 

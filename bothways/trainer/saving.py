@@ -20,6 +20,7 @@ from bothways.engine.state_files import load_state, save_state
 from bothways.errors import CheckpointError, UsageError
 from bothways.files import read_json, write_json
 from bothways.models.base import PreTrainedModel
+from bothways.nn.lora import lora_layers
 from bothways.trainer.state import TrainerState
 
 logger = logging.getLogger("bothways")
@@ -127,7 +128,7 @@ class NoCheckpointError(UsageError, ValueError):
 def _has_own_files(model: nn.Module) -> bool:
     """Whether the model's own files give back exactly the parameters that are trained."""
     if isinstance(model, PreTrainedModel):
-        return not getattr(model, "has_adapters", False)
+        return not any(True for _ in lora_layers(model))
     return not hasattr(model, "save_pretrained")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -168,7 +168,7 @@ class Trainer(LoadsData, Optimises):
             self._take_model(self.call_model_init())
         self.is_in_train = True
         try:
-            with RunLock(self._directory), stopping_gently() as wish:
+            with self._lock(), stopping_gently() as wish:
                 return self._train(resume, ignore_keys_for_eval, wish)
         finally:
             self.is_in_train = False
@@ -456,6 +456,9 @@ class Trainer(LoadsData, Optimises):
     def tokenizer(self, value: Any) -> None:
         self.processing_class = value
 
+    def _lock(self) -> AbstractContextManager:
+        return RunLock(self._directory) if self.group.is_first else nullcontext()
+
     @property
     def _directory(self) -> Path:
         return Path(self.args.output_dir or "trainer_output")
@@ -478,8 +481,8 @@ class Trainer(LoadsData, Optimises):
             raise UsageError("both optimizers and optimizer_cls_and_kwargs were given. Pass one of them.")
         if args.eval_strategy != "no" and self.eval_dataset is None and not self._has_own_eval_loader():
             raise UsageError(
-                f"eval_strategy is {IntervalStrategy(args.eval_strategy).value!r}, but there is no eval_dataset. Pass one, or set "
-                "eval_strategy='no'."
+                f"eval_strategy is {IntervalStrategy(args.eval_strategy).value!r}, but there is no eval_dataset. "
+                "Pass one, or set eval_strategy='no'."
             )
         if (args.save_strategy == SaveStrategy.BEST or args.load_best_model_at_end) and not args.metric_for_best_model:
             raise UsageError("the best model cannot be told without metric_for_best_model. Set it.")

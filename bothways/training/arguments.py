@@ -57,8 +57,10 @@ _EXPECTED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "model": (_is_path, "a name or the path of a directory"),
     **dict.fromkeys(("text_column", "label_column", "kind", "encoding", "format"), (_is_text, _TEXT)),
     **dict.fromkeys(("task", "precision"), (_is_text, _TEXT)),
-    **dict.fromkeys(("epochs", "batch_size", "max_length", "seed"), (_is_whole, _WHOLE)),
+    **dict.fromkeys(("epochs", "batch_size", "max_length", "seed", "checkpoint_steps"), (_is_whole, _WHOLE)),
     **dict.fromkeys(("learning_rate", "minutes"), (_is_number, _NUMBER)),
+    "max_memory": (_is_text, "a size such as '4GB'"),
+    "fresh": (lambda value: isinstance(value, bool), "True or False"),
     "say": (callable, "a function of one line"),
 }
-_MAY_BE_NONE = set(_EXPECTED) - {"data", "output", "model", "task", "seed", "precision", "say"}
+_MAY_BE_NONE = set(_EXPECTED) - {"data", "output", "model", "task", "seed", "precision", "fresh", "say"}

@@ -21,8 +21,8 @@ from bothways.progress import progress_bar
 from bothways.tasks.crossed import CrossedText, crossed_logits, encode_crossed
 from bothways.tasks.encoded import EncodedTexts, encode, joined
 from bothways.tasks.multiple_choice import choice_scores
+from bothways.training.features import Features
 from bothways.training.holdout import hold_out
-from bothways.training.loop import Features
 from bothways.training.scoring import predictions_from
 from bothways.training.task import (
     CHUNK,

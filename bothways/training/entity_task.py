@@ -17,8 +17,8 @@ from bothways.metrics.entities import entity_scores, entity_spans, entity_surfac
 from bothways.metrics.tag_schemes import split_tag
 from bothways.progress import progress_bar
 from bothways.tasks.token_classification import EncodedTokens, decode_words, encode_words, token_labels
+from bothways.training.features import Features
 from bothways.training.holdout import hold_out
-from bothways.training.loop import Features
 from bothways.training.task import (
     CHUNK,
     Defaults,

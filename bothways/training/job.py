@@ -11,29 +11,37 @@ import logging
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from bothways.engine.memory import parse_size, resident_bytes, token_budget
+from bothways.engine.precision import PRECISIONS, best_device, resolve_precision
+from bothways.engine.processes import Processes, processes
 from bothways.engine.seeds import seed_for
+from bothways.engine.shared_runner import SharedRunner
 from bothways.errors import UsageError, nearest
 from bothways.evaluation.baseline import Predictions
 from bothways.models.auto import AutoConfig, model_class
-from bothways.models.runner import PackedRunner
 from bothways.pipelines.tokenizer_fit import check_tokenizer
 from bothways.resolver import DEFAULT_MODEL, resolve_model
 from bothways.tasks.encoded import position_limit
 from bothways.tokenizers import AutoTokenizer
 from bothways.training.arguments import check_arguments
-from bothways.training.loop import PRECISIONS, FitSettings, fit, resolve_precision
-from bothways.training.manifest import model_identity
+from bothways.training.features import MAX_TOKENS, MAX_TOKENS_ELSEWHERE
+from bothways.training.fit import Keeping, fit
+from bothways.training.manifest import command_line, model_identity
 from bothways.training.publish import check_output
 from bothways.training.results import Run, TrainOutcome, write_results
+from bothways.training.run_directory import RunDirectory, identity_of
 from bothways.training.scoring import selection_score
-from bothways.training.task import Defaults, TrainingTask
+from bothways.training.settings import FitSettings
+from bothways.training.task import Defaults, TrainingSet, TrainingTask
 
 TASKS: dict[str, str] = {
     "text-classification": "bothways.training.text_task:TextTask",
@@ -64,12 +72,18 @@ def train(
     max_length: int | None = None,
     seed: int = 42,
     minutes: float | None = None,
+    max_memory: str | None = None,
+    checkpoint_steps: int | None = None,
+    fresh: bool = False,
     precision: str = "auto",
     encoding: str | None = None,
     format: str | None = None,
     say: Say = lambda line: None,
 ) -> TrainOutcome:
     """Train a model for a task, compare it with honest baselines, and write it with its report.
+
+    While it trains, ``<output>.unfinished`` holds checkpoints. A run that was ended, in whatever way, goes on when the
+    same call is made again, to the same weights that it would have had.
 
     Args:
         data: files with labelled examples.
@@ -84,61 +98,187 @@ def train(
         max_length: tokens of a text that training reads; by default all that the model can.
         seed: of the split, the new head, the order and dropout.
         minutes: stop training after this time and keep the best epoch.
+        max_memory: such as ``"4GB"``: what the process may hold; steps are divided to fit.
+        checkpoint_steps: steps between checkpoints; None writes one now and then, for one per cent of the time.
+        fresh: begin anew, though an unfinished run is there.
         precision: ``"auto"``, ``"float32"`` or ``"bfloat16"``.
         encoding, format: of the files, where they do not tell.
         say: called with a line of news now and then.
 
     Raises:
-        UsageError: a wrong option. DataError: data that cannot be used. ModelNotFoundError, ConfigError,
-        CheckpointError: about the model. KeyboardInterrupt: stopped before an epoch was finished; nothing is written.
+        UsageError: a wrong option, or another run is at work in the directory. DataError: data that cannot be used.
+        ModelNotFoundError, ConfigError, CheckpointError: about the model, or a checkpoint that could not be written.
+        Interrupted: Ctrl-C or SIGTERM while training; it is saved. KeyboardInterrupt: before that.
     """
-    options = dict(locals())
-    check_arguments(options)
-    start = time.perf_counter()
-    directory, files = Path(output).resolve(), [data] if isinstance(data, (str, os.PathLike)) else list(data)
-    task_class = find_task(task)
-    settings = _settings(
-        epochs=epochs,
-        learning_rate=learning_rate,
-        batch_size=batch_size,
-        seed=seed,
-        minutes=minutes,
-        precision=precision,
+    given = dict(locals())
+    check_arguments(given)
+    options = {name: value for name, value in given.items() if name not in ("data", "output", "say", "fresh")}
+    files = [Path(file) for file in ([data] if isinstance(data, (str, os.PathLike)) else data)]
+    directory = Path(output).resolve()
+    inputs = [*files, *([Path(evaluation)] if evaluation else [])]
+    find_task(task)
+    make_settings(options)
+    check_output(directory, inputs)
+    group = processes()
+    if not group.is_first:
+        say = _silent
+    model_facts = model_identity(str(model), resolve_model(model))
+    run_directory = RunDirectory(directory)
+    identity = identity_of(_of_the_run(options), inputs, model_facts) if group.is_first else {}
+    opened = run_directory.opened(identity, fresh=fresh) if group.is_first else nullcontext()
+    with opened:
+        group.share(None)
+        if not group.is_first:
+            run_directory.join()
+        start = time.perf_counter()
+        prepared = prepare(files, options, say, group)
+        command = command_line([str(file) for file in files], {"output": output, **_named(options)})
+        outcome = _train(prepared, run_directory, directory, command, say, start)
+        group.first_does(run_directory.finish)
+    return outcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """All that is there before training begins.
+
+    Attributes:
+        most: tokens that the model reads. limit: those of an example that training reads.
+        model_facts: name and hash of the model it starts from.
+    """
+
+    files: tuple[str, ...]
+    options: dict[str, Any]
+    job: TrainingTask
+    settings: FitSettings
+    source: Path
+    most: int | None
+    limit: int
+    tokenizer: Any
+    learner: Any
+    training_set: TrainingSet
+    model_facts: dict[str, Any]
+    group: Processes
+
+
+def prepare(files: Sequence[Path], options: dict[str, Any], say: Say, group: Processes) -> Prepared:
+    """Read the data, load the model, encode the examples.
+
+    Args:
+        options: of ``train``.
+    """
+    held = options["evaluation"]
+    reading = {name: options[name] for name in ("kind", "text_column", "label_column", "encoding", "format")}
+    job = find_task(options["task"]).load(
+        list(files), None if held is None else Path(held), seed=options["seed"], **reading
     )
-    check_output(directory, [Path(file) for file in (*files, *([evaluation] if evaluation else []))])
-    reading = {"text_column": text_column, "label_column": label_column, "encoding": encoding, "format": format}
-    held = None if evaluation is None else Path(evaluation)
-    job = task_class.load([Path(file) for file in files], held, seed=seed, kind=kind, **reading)
-    settings = _with_defaults(settings, job.defaults(), learning_rate=learning_rate, epochs=epochs)
+    settings = _with_defaults(
+        make_settings(options), job.defaults(), learning_rate=options["learning_rate"], epochs=options["epochs"]
+    )
     say(_about(job))
-    source = resolve_model(model)
+    source = resolve_model(options["model"])
     most = position_limit(AutoConfig.from_pretrained(source))
-    limit = job.limit(_checked_limit(max_length, most), most)
-    baseline = job.baseline(seed)
-    learner, tokenizer = _load(source, job, seed)
-    training_set = job.training_set(tokenizer, limit, learner.config)
-    judge = _Judge(learner, job, job.encode_evaluation(tokenizer, most), settings)
-    say(_plan(settings, len(training_set.features), job.items, judge.runner.dtype))
-    result = fit(learner, training_set.features, settings, judge.score)
+    limit = job.limit(_checked_limit(options["max_length"], most), most)
+    learner, tokenizer = load_learner(source, job, options["seed"], group)
+    return Prepared(
+        files=tuple(map(str, files)),
+        options=options,
+        job=job,
+        settings=settings,
+        source=source,
+        most=most,
+        limit=limit,
+        tokenizer=tokenizer,
+        learner=learner,
+        training_set=job.training_set(tokenizer, limit, learner.config),
+        model_facts=model_identity(str(options["model"]), source),
+        group=group,
+    )
+
+
+def _train(
+    prepared: Prepared, run_directory: RunDirectory, directory: Path, command: str, say: Say, start: float
+) -> TrainOutcome:
+    job, learner, group = prepared.job, prepared.learner, prepared.group
+    features = prepared.training_set.features
+    settings = replace(prepared.settings, max_tokens=_budget(prepared, run_directory))
+    judge = _Judge(learner, job, job.encode_evaluation(prepared.tokenizer, prepared.most), settings, group)
+    say(_plan(settings, len(features), job.items, judge.runner.dtype, group))
+    found = run_directory.store.newest()
+    for name, reason in run_directory.store.problems() if found is None else found.skipped:
+        say(f"{name} was skipped: {reason}.")
+    if found is not None:
+        say(f"Going on from step {found.step:,} ({found.path}).")
+    keeping = Keeping(
+        store=run_directory.store,
+        write_model=lambda place, weights: _write_model(place, learner, prepared.tokenizer, weights),
+        going_on=f"Continue with: {command}",
+    )
+    result = fit(learner, features, settings, judge.score, keeping=keeping, group=group)
     predictions, seconds = judge.timed()
     for field, value in job.learned(predictions).items():
         setattr(learner.config, field, value)
-    run = Run(
-        options={OPTION_NAMES.get(k, k): value for k, value in options.items() if k not in ("data", "output", "say")},
-        files=tuple(str(file) for file in files),
-        task=job,
-        settings=settings,
-        result=result,
-        model=model_identity(str(model), source),
-        limit=limit,
-        training_set=training_set,
-        windowed=job.windowed(judge.encoded),
-        predictions=predictions,
-        baseline=baseline,
-        predict_seconds=seconds,
-        total_seconds=time.perf_counter() - start,
-    )
-    return write_results(directory, run, learner, tokenizer)
+
+    def publish() -> TrainOutcome:
+        run = Run(
+            options=_named(prepared.options),
+            files=prepared.files,
+            task=job,
+            settings=settings,
+            result=result,
+            model=prepared.model_facts,
+            limit=prepared.limit,
+            training_set=prepared.training_set,
+            windowed=job.windowed(judge.encoded),
+            predictions=predictions,
+            baseline=job.baseline(settings.seed),
+            predict_seconds=seconds,
+            total_seconds=time.perf_counter() - start,
+        )
+        return write_results(directory, run, learner, prepared.tokenizer)
+
+    return group.first_does(publish)
+
+
+def _budget(prepared: Prepared, run_directory: RunDirectory) -> int:
+    """Tokens at once. Dropout depends on it, so that a run that goes on must have the one it began with."""
+    noted = run_directory.facts.get("max_tokens")
+    if isinstance(noted, int):
+        return noted
+    learner, limit = prepared.learner, prepared.options["max_memory"]
+    most = MAX_TOKENS.get(learner.device.type, MAX_TOKENS_ELSEWHERE)
+    held = resident_bytes()
+    if limit is not None and held is not None:
+        trained = learner.num_parameters(only_trainable=True)
+        most = token_budget(learner.config, trained, parse_size(limit), held, most)
+    most = prepared.group.share(most)
+    if prepared.group.is_first:
+        run_directory.note(max_tokens=most)
+    return most
+
+
+def _write_model(place: Path, model: Any, tokenizer: Any, weights: dict[str, Tensor]) -> None:
+    """A model directory; ``weights`` replace those of the model."""
+    names: dict[int, str] = {id(p): name for name, p in model.named_parameters()}
+    state = dict(model.state_dict())
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        state[name] = weights.get(names[id(parameter)], state[name])
+    model.save_pretrained(place, state_dict=state)
+    tokenizer.save_pretrained(place)
+
+
+def _of_the_run(options: dict[str, Any]) -> dict[str, Any]:
+    """Options that decide what comes out."""
+    found = {name: value for name, value in options.items() if name not in ("checkpoint_steps", "evaluation", "model")}
+    return {name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in found.items()}
+
+
+def _named(options: dict[str, Any]) -> dict[str, Any]:
+    return {OPTION_NAMES.get(name, name): value for name, value in options.items()}
+
+
+def _silent(line: str) -> None:
+    """Say nothing."""
 
 
 def find_task(name: str) -> type[TrainingTask]:
@@ -159,11 +299,11 @@ def find_task(name: str) -> type[TrainingTask]:
 class _Judge:
     """Scores a model on the evaluation examples, by the way that predicts."""
 
-    def __init__(self, model: Any, job: TrainingTask, encoded: Any, settings: FitSettings) -> None:
+    def __init__(self, model: Any, job: TrainingTask, encoded: Any, settings: FitSettings, group: Processes) -> None:
         self.job = job
         self.encoded = encoded
         self.gold = job.gold()
-        self.runner = PackedRunner(model, dtype=resolve_precision(settings.precision, model.device))
+        self.runner = SharedRunner(model, group, dtype=resolve_precision(settings.precision, model.device))
 
     def score(self) -> float:
         """The number by which the best epoch is chosen; higher is better."""
@@ -176,10 +316,19 @@ class _Judge:
         return self.job.answer(self.runner, self.encoded), time.perf_counter() - start
 
 
-def _settings(**given: Any) -> FitSettings:
-    if given["precision"] not in PRECISIONS:
-        raise UsageError(f"precision is {given['precision']!r}; expected one of {', '.join(PRECISIONS)}.")
-    return FitSettings(**{name: value for name, value in given.items() if value is not None})
+def make_settings(options: dict[str, Any]) -> FitSettings:
+    """The settings that were asked for; what was not has its default.
+
+    Raises:
+        UsageError: a value that cannot be.
+    """
+    if options["precision"] not in PRECISIONS:
+        raise UsageError(f"precision is {options['precision']!r}; expected one of {', '.join(PRECISIONS)}.")
+    names = ("epochs", "learning_rate", "batch_size", "seed", "minutes", "checkpoint_steps", "precision")
+    asked = {name: options[name] for name in names if options[name] is not None}
+    if options["max_memory"] is not None:
+        asked["max_memory"] = parse_size(options["max_memory"])
+    return FitSettings(**asked)
 
 
 def _with_defaults(settings: FitSettings, task: Defaults, *, learning_rate: float | None, epochs: int | None) -> Any:
@@ -191,7 +340,7 @@ def _with_defaults(settings: FitSettings, task: Defaults, *, learning_rate: floa
     )
 
 
-def _load(source: Path, job: TrainingTask, seed: int) -> tuple[Any, Any]:
+def load_learner(source: Path, job: TrainingTask, seed: int, group: Processes) -> tuple[Any, Any]:
     """The model to train, with the labels of the data, and its tokeniser. A head for other labels is not kept."""
     torch.manual_seed(seed_for(seed))
     config = AutoConfig.from_pretrained(source, **job.configuration())
@@ -204,7 +353,7 @@ def _load(source: Path, job: TrainingTask, seed: int) -> tuple[Any, Any]:
         quiet.setLevel(level)
     tokenizer = AutoTokenizer.from_pretrained(source)
     check_tokenizer(model, tokenizer)
-    return model, tokenizer
+    return model.to(best_device(group.local_rank)), tokenizer
 
 
 def _checked_limit(asked: int | None, most: int | None) -> int | None:
@@ -236,8 +385,9 @@ def _about(job: TrainingTask) -> str:
     return " ".join(lines)
 
 
-def _plan(settings: FitSettings, count: int, items: str, dtype: torch.dtype | None) -> str:
-    steps = -(-count // settings.batch_size) * settings.epochs
+def _plan(settings: FitSettings, count: int, items: str, dtype: torch.dtype | None, group: Processes) -> str:
+    batch = settings.batch_size * group.count
+    steps = -(-count // batch) * settings.epochs
     precision = str(dtype or torch.float32).removeprefix("torch.")
     epochs = f"{settings.epochs} epoch{'' if settings.epochs == 1 else 's'}"
-    return f"Training {epochs}, {steps:,} steps of {settings.batch_size} {items}, in {precision}."
+    return f"Training {epochs}, {steps:,} steps of {batch} {items}, in {precision}."

@@ -19,8 +19,8 @@ from bothways.progress import progress_bar
 from bothways.tasks.answer_spans import NULL_THRESHOLD, Answers, find_answers, learn_null_threshold, null_threshold_of
 from bothways.tasks.question_answering import training_features
 from bothways.tasks.question_windows import MAX_LENGTH, QuestionEncoder, QuestionWindows
+from bothways.training.features import Features
 from bothways.training.holdout import HOLDOUT, MOST_HELD_OUT
-from bothways.training.loop import Features
 from bothways.training.task import (
     Defaults,
     JudgedBaseline,

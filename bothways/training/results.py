@@ -11,10 +11,10 @@ from bothways.directories import publishing
 from bothways.evaluation.baseline import Predictions
 from bothways.evaluation.verdict import Comparison, Contender, compare
 from bothways.files import write_json
-from bothways.training.loop import FitResult, FitSettings
 from bothways.training.manifest import FORMAT, command_line, hardware, now, versions
 from bothways.training.publish import MANIFEST
 from bothways.training.scoring import SELECTION
+from bothways.training.settings import FitResult, FitSettings
 from bothways.training.task import JudgedBaseline, TrainingSet, TrainingTask
 
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from bothways.errors import UsageError
 from bothways.evaluation.analysis import shown_answer
 from bothways.evaluation.baseline import Predictions
-from bothways.training.loop import Features
+from bothways.training.features import Features
 from bothways.training.scoring import all_scores
 
 TEXT_OPTIONS = ("kind", "text_column", "label_column")

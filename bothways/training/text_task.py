@@ -29,8 +29,8 @@ from bothways.evaluation.baseline import Predictions, train_baseline
 from bothways.progress import progress_bar
 from bothways.tasks.encoded import EncodedTexts, encode, joined
 from bothways.tasks.text_classification import decode, default_function
+from bothways.training.features import Features
 from bothways.training.holdout import HOLDOUT, MOST_HELD_OUT
-from bothways.training.loop import Features
 from bothways.training.scoring import predictions_from
 from bothways.training.task import (
     CHUNK,

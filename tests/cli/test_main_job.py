@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -154,37 +155,61 @@ def test_a_device_is_written_to_and_stays_one(trained, command, tmp_path):
     assert (tmp_path / "pipe").is_fifo()
 
 
-def test_ctrl_c_in_the_middle_keeps_the_best_epoch(tiny_model, reviews, tmp_path):
-    script = (
-        "import os, signal, sys\n"
-        "from bothways.training import loop\n"
-        "from bothways.cli import main\n"
-        "plain = loop._Run.finish_epoch\n"
-        "def finish(self, epoch, evaluate):\n"
-        "    plain(self, epoch, evaluate)\n"
-        "    if epoch == 2: os.kill(os.getpid(), signal.SIGINT)\n"
-        "loop._Run.finish_epoch = finish\n"
-        "main()\n"
-    )
-    words = ["train", str(reviews), "-o", str(tmp_path / "model"), "--model", str(tiny_model), "--epochs", "4"]
-    done = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0 and "Traceback" not in done.stderr
-    assert "Training was interrupted in epoch 3 of 4; the best so far is kept." in " ".join(done.stdout.split())
-    assert json.loads((tmp_path / "model" / "bothways.json").read_text())["training"]["stopped"] == "interrupt"
+STOP_AT = (
+    "import os, signal, sys\n"
+    "from bothways.engine import steps\n"
+    "from bothways.cli import main\n"
+    "plain, at, how = steps.Stepper.step, int(sys.argv.pop()), int(sys.argv.pop())\n"
+    "def step(self, batches, number, **more):\n"
+    "    if number + 1 == at: os.kill(os.getpid(), how)\n"
+    "    return plain(self, batches, number, **more)\n"
+    "steps.Stepper.step = step\n"
+    "main()\n"
+)
 
 
-def test_ctrl_c_before_the_first_epoch_leaves_nothing(tiny_model, reviews, tmp_path):
-    script = (
-        "import os, signal\n"
-        "from bothways.training import loop\n"
-        "from bothways.cli import main\n"
-        "loop._Run._step = lambda *a: os.kill(os.getpid(), signal.SIGINT)\n"
-        "main()\n"
-    )
-    words = ["train", str(reviews), "-o", str(tmp_path / "model"), "--model", str(tiny_model)]
-    done = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 130 and "No file was written" in done.stderr and "Traceback" not in done.stderr
-    assert not list(tmp_path.iterdir())
+def stopped_run(words: list[str], how: int, at: int) -> subprocess.CompletedProcess:
+    """The command line, sent a signal within a step."""
+    arguments = [sys.executable, "-c", STOP_AT, *words, str(how), str(at)]
+    return subprocess.run(arguments, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_the_same_command_goes_on_to_the_same_weights(how, tiny_model, reviews, tmp_path):
+    words = ["train", str(reviews), "--model", str(tiny_model), "--epochs", "3", "-o"]
+    whole = stopped_run([*words, str(tmp_path / "whole")], how, 10**6)
+    assert whole.returncode == 0, whole.stderr
+    one = [*words, str(tmp_path / "one")]
+    stopped = stopped_run(one, how, 4)
+    assert stopped.returncode == 128 + how and "Traceback" not in stopped.stderr
+    said = " ".join(stopped.stderr.split())
+    assert "Stopped after step 4 of" in said and "checkpoint-4 is saved" in said
+    again = said[said.index("Continue with: bothways ") + len("Continue with: bothways ") :]
+    assert not (tmp_path / "one").exists() and (tmp_path / "one.unfinished" / "checkpoint-4").is_dir()
+    done = stopped_run(shlex.split(again), how, 10**6)
+    assert done.returncode == 0 and "Going on from step 4" in done.stderr
+    assert not (tmp_path / "one.unfinished").exists()
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "one")]
+    assert weights[0] == weights[1]
+
+
+def test_kill_9_in_training_goes_on_from_the_last_checkpoint(tiny_model, reviews, tmp_path):
+    words = ["train", str(reviews), "--model", str(tiny_model), "--epochs", "3", "--checkpoint-steps", "3", "-o"]
+    stopped_run([*words, str(tmp_path / "whole")], 9, 10**6)
+    killed = stopped_run([*words, str(tmp_path / "one")], 9, 8)
+    assert killed.returncode == -9
+    done = stopped_run([*words, str(tmp_path / "one")], 9, 10**6)
+    assert done.returncode == 0 and "Going on from step 6" in done.stderr
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "one")]
+    assert weights[0] == weights[1]
+
+
+def test_another_run_does_not_go_on_with_an_unfinished_one(tiny_model, reviews, tmp_path):
+    words = ["train", str(reviews), "--model", str(tiny_model), "--epochs", "3", "-o", str(tmp_path / "one")]
+    assert stopped_run(words, signal.SIGTERM, 4).returncode == 143
+    other = stopped_run([*words, "--seed", "7"], 9, 10**6)
+    assert other.returncode == 2 and "differs: seed 42, now 7" in other.stderr and "--fresh" in other.stderr
+    assert stopped_run([*words, "--seed", "7", "--fresh"], 9, 10**6).returncode == 0
 
 
 def test_kill_9_while_publishing_leaves_the_earlier_result(trained, tiny_model, reviews, tmp_path):

@@ -7,7 +7,9 @@ import torch
 
 from bothways.engine.compact_vocabulary import CompactVocabulary
 from bothways.models.auto import MODEL_CLASSES
-from bothways.training.loop import Features, FitSettings, fit
+from bothways.training.features import Features
+from bothways.training.fit import fit
+from bothways.training.settings import FitSettings
 from tests.models.reference import tiny_inputs, tiny_pair
 
 FAMILIES = ["albert", "electra"]

@@ -1,0 +1,112 @@
+"""The directory of a run that is not finished, ``<output>.unfinished``: what identifies the run, and its checkpoints.
+
+When the run is done its result takes the place of ``<output>`` and this directory goes. A command that is given again
+while it is there goes on with the run, if it is the same one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bothways.checkpoints.weights import sha256_of
+from bothways.directories import remove_directory
+from bothways.engine.checkpoint_store import CheckpointStore
+from bothways.engine.run_lock import LOCK_FILE, RunLock
+from bothways.errors import CheckpointError, UsageError
+from bothways.files import read_json, write_json
+
+SUFFIX = ".unfinished"
+RUN_FILE = "run.json"
+FORMAT = 1
+KEPT = 2
+"""Checkpoints that are kept: the newest, and one before it should the newest be damaged later."""
+
+
+class RunDirectory:
+    """Holds the lock while it is open.
+
+    Attributes:
+        path: the directory.
+        store: of the checkpoints.
+        facts: what an earlier process of this run noted, or this one.
+    """
+
+    def __init__(self, output: Path, *, keep: int | None = KEPT) -> None:
+        self.path = output.with_name(output.name + SUFFIX)
+        self.keep = keep
+        self.store: CheckpointStore
+        self.facts: dict[str, Any] = {}
+
+    @contextmanager
+    def opened(self, identity: Mapping[str, Any], *, fresh: bool) -> Iterator[RunDirectory]:
+        """Take the directory for the run with that identity.
+
+        Args:
+            identity: JSON values: options, data, model. An unfinished run goes on only if all are equal.
+            fresh: throw an unfinished run away.
+
+        Raises:
+            UsageError: another process trains there, or another run is unfinished there.
+        """
+        with RunLock(self.path):
+            if fresh:
+                self._clear()
+            self._recognise(identity)
+            self.store = CheckpointStore(self.path, keep=self.keep)
+            yield self
+
+    def join(self) -> None:
+        """See what the first process sees; it holds the lock."""
+        self.facts = read_json(self.path / RUN_FILE, error=CheckpointError)
+        self.store = CheckpointStore(self.path, keep=self.keep)
+
+    def note(self, **facts: Any) -> None:
+        """Remember facts that a process which goes on with the run must know."""
+        self.facts |= facts
+        write_json(self.path / RUN_FILE, self.facts)
+
+    def finish(self) -> None:
+        """The result stands: remove the directory."""
+        remove_directory(self.path)
+
+    def _recognise(self, identity: Mapping[str, Any]) -> None:
+        file = self.path / RUN_FILE
+        if not file.is_file():
+            self.note(format=FORMAT, identity=dict(identity))
+            return
+        facts = read_json(file, error=CheckpointError)
+        known = facts.get("identity") if isinstance(facts, dict) else None
+        if facts.get("format") != FORMAT or not isinstance(known, dict):
+            raise UsageError(f"{file} is not of a run of this version. Give --fresh to begin again.")
+        differ = [name for name in {**known, **identity} if known.get(name) != identity.get(name)]
+        if differ:
+            shown = ", ".join(f"{name} {known.get(name)!r:.60}, now {identity.get(name)!r:.60}" for name in differ[:3])
+            raise UsageError(
+                f"{self.path} holds an unfinished run that differs: {shown}. Give its command again to go on with it, "
+                "--fresh to throw it away, or choose another --output."
+            )
+        self.facts = facts
+
+    def _clear(self) -> None:
+        for path in self.path.iterdir():
+            if path.name == LOCK_FILE:
+                continue
+            if path.is_dir():
+                remove_directory(path)
+            else:
+                path.unlink()
+
+
+def identity_of(options: Mapping[str, Any], files: Sequence[Path], model: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes a run this run: its options, the contents of its files, and the model it starts from."""
+    hashes = [sha256_of(file) for file in files]
+    return {
+        **{name: value for name, value in options.items() if value is not None},
+        "data": hashlib.sha256("".join(hashes).encode()).hexdigest(),
+        "model": model["name"],
+        "weights": model["sha256"],
+    }
