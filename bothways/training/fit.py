@@ -72,7 +72,7 @@ def fit(
         keeping: where checkpoints go; from the newest good one there training goes on. None writes none.
         group: the processes that train together.
         stop_after: end after that many steps, as if the process had been asked to stop.
-        clock: of an earlier run whose rate followed the time, to repeat it exactly.
+        clock: of an earlier run whose rate followed the time, to repeat it exactly; its ``FitResult.clock``.
         show_progress: None shows a bar if stderr is a terminal.
 
     Raises:
@@ -82,7 +82,7 @@ def fit(
     """
     with stopping_gently() as wish:
         fitting = _Fit(model, features, settings, evaluate, keeping, group or Processes(), wish)
-        fitting.stop_after, fitting.replayed = stop_after, dict(clock) if clock else None
+        fitting.stop_after, fitting.replayed = stop_after, None if clock is None else dict(clock)
         with fitting.shown(show_progress):
             fitting.go()
     return fitting.result()

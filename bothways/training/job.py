@@ -35,7 +35,7 @@ from bothways.tokenizers import AutoTokenizer
 from bothways.training.arguments import check_arguments
 from bothways.training.features import MAX_TOKENS, MAX_TOKENS_ELSEWHERE
 from bothways.training.fit import Keeping, fit
-from bothways.training.manifest import command_line, model_identity
+from bothways.training.manifest import command_line, json_options, model_identity, unfinished_manifest
 from bothways.training.publish import check_output
 from bothways.training.results import Run, TrainOutcome, write_results
 from bothways.training.run_directory import RunDirectory, identity_of
@@ -203,6 +203,9 @@ def _train(
     features = prepared.training_set.features
     settings = replace(prepared.settings, max_tokens=_budget(prepared, run_directory))
     judge = _Judge(learner, job, job.encode_evaluation(prepared.tokenizer, prepared.most), settings, group)
+    if group.is_first and "run" not in run_directory.facts:
+        precision = resolve_precision(settings.precision, learner.device)
+        run_directory.note(run=unfinished_manifest(prepared, settings, precision, _named(prepared.options)))
     say(_plan(settings, len(features), job.items, judge.runner.dtype, group))
     found = run_directory.store.newest()
     for name, reason in run_directory.store.problems() if found is None else found.skipped:
@@ -234,6 +237,7 @@ def _train(
             baseline=job.baseline(settings.seed),
             predict_seconds=seconds,
             total_seconds=time.perf_counter() - start,
+            processes=group.count,
         )
         return write_results(directory, run, learner, prepared.tokenizer)
 
@@ -269,8 +273,8 @@ def _write_model(place: Path, model: Any, tokenizer: Any, weights: dict[str, Ten
 
 def _of_the_run(options: dict[str, Any]) -> dict[str, Any]:
     """Options that decide what comes out."""
-    found = {name: value for name, value in options.items() if name not in ("checkpoint_steps", "evaluation", "model")}
-    return {name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in found.items()}
+    apart = ("checkpoint_steps", "evaluation", "model")
+    return json_options({name: value for name, value in options.items() if name not in apart})
 
 
 def _named(options: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,8 @@ import datetime
 import importlib.metadata
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,30 @@ def versions() -> dict[str, str]:
     """Versions of this library, Python and the libraries that results depend on."""
     found = {"bothways": bothways.__version__, "python": platform.python_version()}
     return found | {name: importlib.metadata.version(name) for name in LIBRARIES}
+
+
+def unfinished_manifest(prepared: Any, settings: Any, precision: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """What must be known of a run that has begun to train it again; the keys are those of ``bothways.json``.
+
+    Args:
+        prepared: the run, see ``Prepared``. settings: see ``FitSettings``.
+        options: of the call that repeats it.
+    """
+    job, count = prepared.job, prepared.group.count
+    steps = -(-len(prepared.training_set.features) // (settings.batch_size * count)) * settings.epochs
+    return {
+        "created": now(),
+        "options": json_options(options),
+        "model": prepared.model_facts,
+        "data": {
+            "files": list(prepared.files),
+            "train": {"count": len(job.split.train), "sha256": job.digest(job.split.train)},
+        },
+        "settings": asdict(settings),
+        "training": {"steps": steps, "precision": precision, "processes": count},
+        "versions": versions(),
+        "hardware": hardware(),
+    }
 
 
 def hardware() -> dict[str, Any]:
@@ -54,6 +79,11 @@ def command_line(data: Sequence[str | os.PathLike[str]], options: dict[str, Any]
         if value is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]
     return shlex.join(words)
+
+
+def json_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as JSON has them."""
+    return {name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in options.items()}
 
 
 def _processor() -> str:

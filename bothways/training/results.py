@@ -11,7 +11,7 @@ from bothways.directories import publishing
 from bothways.evaluation.baseline import Predictions
 from bothways.evaluation.verdict import Comparison, Contender, compare
 from bothways.files import write_json
-from bothways.training.manifest import FORMAT, command_line, hardware, now, versions
+from bothways.training.manifest import FORMAT, command_line, hardware, json_options, now, versions
 from bothways.training.publish import MANIFEST
 from bothways.training.scoring import SELECTION
 from bothways.training.settings import FitResult, FitSettings
@@ -28,6 +28,7 @@ class Run:
         model: name and hash of the model it started from.
         limit: tokens of an example that training read.
         windowed: evaluation examples that were read in several windows.
+        processes: that trained together.
         predict_seconds: to answer all evaluation examples, tokenisation left out.
     """
 
@@ -44,6 +45,7 @@ class Run:
     baseline: JudgedBaseline
     predict_seconds: float
     total_seconds: float
+    processes: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +118,7 @@ def make_manifest(
         "kind": task.kind,
         "labels": list(task.label_names),
         "command": command_line(run.files, {"output": directory, **run.options}),
+        "options": json_options(run.options),
         "model": {**run.model, "trained_sha256": weights_hash},
         "data": {
             "files": list(run.files),
@@ -141,6 +144,9 @@ def make_manifest(
             "seconds": result.seconds,
             "stopped": result.stopped,
             "precision": result.precision,
+            "processes": run.processes,
+            "digests": result.digests,
+            "clock": result.clock,
         },
         "metrics": metrics,
         "comparison": asdict(comparison),
