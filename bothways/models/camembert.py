@@ -5,10 +5,9 @@ from __future__ import annotations
 from bothways.families.camembert import CAMEMBERT, CamembertConfig
 from bothways.models.base import PreTrainedModel
 from bothways.models.pretraining_models import MaskedLMModel
-from bothways.models.roberta import MULTIPLE_CHOICE_ORDER
+from bothways.models.roberta import ChoicesInOrder
 from bothways.models.task_models import (
     EncoderModel,
-    MultipleChoiceModel,
     QuestionAnsweringModel,
     SequenceClassificationModel,
     TokenClassificationModel,
@@ -55,12 +54,11 @@ class CamembertForQuestionAnswering(QuestionAnsweringModel):
     base_class = CamembertModel
 
 
-class CamembertForMultipleChoice(MultipleChoiceModel):
+class CamembertForMultipleChoice(ChoicesInOrder):
     """CamemBERT that picks the text that fits."""
 
     family = CAMEMBERT
     base_class = CamembertModel
-    argument_order = MULTIPLE_CHOICE_ORDER
 
 
 __all__ = ["CamembertConfig"] + [

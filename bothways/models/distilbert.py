@@ -112,7 +112,7 @@ class DistilBertForTokenClassification(_Labelled, TokenClassificationModel):
     base_class = DistilBertModel
 
 
-class DistilBertForMultipleChoice(_Labelled, MultipleChoiceModel):
+class DistilBertForMultipleChoice(_Labelled, MultipleChoiceModel):  # type: ignore[misc]  # as above
     """DistilBERT that picks the text that fits."""
 
     family = DISTILBERT

@@ -38,11 +38,37 @@ class NextSentenceModel(TaskModel):
     task = "next-sentence-prediction"
     output_class = NextSentencePredictorOutput
 
-    def forward(self, *args: Any, next_sentence_label: Tensor | None = None, **kwargs: Any) -> Any:
+    def forward(
+        self,
+        input_ids: Tensor | PackedBatch | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        head_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        **older: Tensor | None,
+    ) -> Any:
         """logits (B, 2). ``next_sentence_label`` is the older name of ``labels``."""
-        if next_sentence_label is not None:
-            kwargs["labels"] = next_sentence_label
-        return super().forward(*args, **kwargs)
+        # not in the signature: whoever reads there what the labels are called would ask for both names
+        labels = older.pop("next_sentence_label", labels)
+        if older:
+            raise TypeError(f"{type(self).__name__}.forward() got unexpected arguments: {', '.join(older)}.")
+        return super().forward(
+            input_ids,
+            attention_mask,
+            token_type_ids,
+            position_ids,
+            head_mask,
+            inputs_embeds,
+            labels,
+            output_attentions,
+            output_hidden_states,
+            return_dict,
+        )
 
     def compute_loss(self, logits: Tensor, labels: Tensor, inputs: ModelInputs) -> Tensor:
         return losses.token_loss(logits.view(-1, 2), labels.view(-1))

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from torch import Tensor
+
+from bothways.batching import PackedBatch
 from bothways.families.roberta import ROBERTA, RobertaConfig
 from bothways.models.base import PreTrainedModel
 from bothways.models.pretraining_models import MaskedLMModel
@@ -12,12 +17,6 @@ from bothways.models.task_models import (
     SequenceClassificationModel,
     TokenClassificationModel,
 )
-
-MULTIPLE_CHOICE_ORDER = (
-    *("token_type_ids", "attention_mask", "labels", "position_ids", "head_mask", "inputs_embeds"),
-    *("output_attentions", "output_hidden_states", "return_dict"),
-)
-"""Of the positional arguments behind ``input_ids``, as the ecosystem has it for this one head."""
 
 
 class RobertaPreTrainedModel(PreTrainedModel):
@@ -60,12 +59,42 @@ class RobertaForQuestionAnswering(QuestionAnsweringModel):
     base_class = RobertaModel
 
 
-class RobertaForMultipleChoice(MultipleChoiceModel):
+class ChoicesInOrder(MultipleChoiceModel):
+    """The order of arguments that the ecosystem has for this one head of RoBERTa and its relatives."""
+
+    def forward(  # type: ignore[override]
+        self,
+        input_ids: Tensor | PackedBatch | None = None,
+        token_type_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        labels: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        head_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> Any:
+        """logits (B, choices). Arguments as for other heads, with the dimension of choices after the batch."""
+        return super().forward(
+            input_ids,
+            attention_mask,
+            token_type_ids,
+            position_ids,
+            head_mask,
+            inputs_embeds,
+            labels,
+            output_attentions,
+            output_hidden_states,
+            return_dict,
+        )
+
+
+class RobertaForMultipleChoice(ChoicesInOrder):
     """RoBERTa that picks the text that fits."""
 
     family = ROBERTA
     base_class = RobertaModel
-    argument_order = MULTIPLE_CHOICE_ORDER
 
 
 __all__ = ["RobertaConfig"] + [

@@ -254,34 +254,48 @@ class MultipleChoiceModel(TaskModel):
 
     task = "multiple-choice"
     output_class = MultipleChoiceModelOutput
-    argument_order: ClassVar[tuple[str, ...]] = (
-        *("attention_mask", "token_type_ids", "position_ids", "head_mask", "inputs_embeds", "labels"),
-        *("output_attentions", "output_hidden_states", "return_dict"),
-    )
-    """Of the positional arguments behind ``input_ids``; families differ."""
 
-    def forward(self, input_ids: Any = None, *args: Any, **kwargs: Any) -> Any:
+    def forward(
+        self,
+        input_ids: Tensor | PackedBatch | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        head_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> Any:
         """logits (B, choices). Arguments as for other heads, with the dimension of choices after the batch.
 
         A ``PackedBatch`` holds the choices of each question side by side; its labels (B,) tell how many there are.
         """
+        rows: list[Any] = [input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds]
         if isinstance(input_ids, PackedBatch):
             questions = input_ids.batch_size if input_ids.labels is None else len(input_ids.labels)
             self._choices = input_ids.batch_size // max(questions, 1)
-            return super().forward(input_ids, *args, **kwargs)
-        if len(args) > len(self.argument_order):
-            raise TypeError(f"forward takes {len(self.argument_order) + 1} arguments, {len(args) + 1} were given.")
-        kwargs |= dict(zip(self.argument_order, args, strict=False))
-        shaped = input_ids if input_ids is not None else kwargs.get("inputs_embeds")
-        if not isinstance(shaped, Tensor) or shaped.ndim < 3:
-            got = tuple(shaped.shape) if isinstance(shaped, Tensor) else type(shaped).__name__
-            raise InputError(f"multiple choice needs input_ids of shape (batch, choices, sequence), got {got}.")
-        self._choices = shaped.shape[1]
-        flat: dict[str, Any] = {
-            name: value.flatten(0, 1) if isinstance(value, Tensor) and name != "labels" else value
-            for name, value in kwargs.items()
-        }
-        return super().forward(None if input_ids is None else input_ids.flatten(0, 1), **flat)
+        else:
+            shaped = input_ids if input_ids is not None else inputs_embeds
+            if not isinstance(shaped, Tensor) or shaped.ndim < 3:
+                got = tuple(shaped.shape) if isinstance(shaped, Tensor) else type(shaped).__name__
+                raise InputError(f"multiple choice needs input_ids of shape (batch, choices, sequence), got {got}.")
+            self._choices = shaped.shape[1]
+            rows = [None if value is None else value.flatten(0, 1) for value in rows]
+        input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds = rows
+        return super().forward(
+            input_ids,
+            attention_mask,
+            token_type_ids,
+            position_ids,
+            head_mask,
+            inputs_embeds,
+            labels,
+            output_attentions,
+            output_hidden_states,
+            return_dict,
+        )
 
     def present(self, logits: Tensor, inputs: ModelInputs) -> Tensor:
         return logits.view(-1, self._choices)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from bothways.families.xlm_roberta import XLM_ROBERTA, XLMRobertaConfig
 from bothways.models.base import PreTrainedModel
 from bothways.models.pretraining_models import MaskedLMModel
-from bothways.models.roberta import MULTIPLE_CHOICE_ORDER
+from bothways.models.roberta import ChoicesInOrder
 from bothways.models.task_models import (
     EncoderModel,
-    MultipleChoiceModel,
     QuestionAnsweringModel,
     SequenceClassificationModel,
     TokenClassificationModel,
@@ -55,12 +54,11 @@ class XLMRobertaForQuestionAnswering(QuestionAnsweringModel):
     base_class = XLMRobertaModel
 
 
-class XLMRobertaForMultipleChoice(MultipleChoiceModel):
+class XLMRobertaForMultipleChoice(ChoicesInOrder):
     """XLM-RoBERTa that picks the text that fits."""
 
     family = XLM_ROBERTA
     base_class = XLMRobertaModel
-    argument_order = MULTIPLE_CHOICE_ORDER
 
 
 __all__ = ["XLMRobertaConfig"] + [

@@ -55,18 +55,24 @@ def has_length(dataset: Any) -> TypeGuard[Sized]:
 
 def taken_columns(model: nn.Module, label_names: Sequence[str]) -> list[str] | None:
     """Names that the model's ``forward`` takes, and those of labels; None if it takes any name."""
-    parameters = inspect.signature(model.forward).parameters
-    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()) and len(parameters) <= 1:
+    names = argument_names(model)
+    if not names:
         return None
-    return [*parameters, *label_names, *LABEL_COLUMNS]
+    return [*names, *label_names, *LABEL_COLUMNS]
 
 
 def label_names_of(model: nn.Module) -> list[str]:
     """Arguments of ``forward`` that are labels."""
-    names = list(inspect.signature(model.forward).parameters)
+    names = argument_names(model)
     if "QuestionAnswering" in type(model).__name__:
         return [n for n in names if "label" in n or n in ("start_positions", "end_positions")]
     return [n for n in names if "label" in n]
+
+
+def argument_names(model: nn.Module) -> list[str]:
+    """What ``forward`` takes by name, without ``*args`` and ``**kwargs``."""
+    parameters = inspect.signature(model.forward).parameters.values()
+    return [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
 
 
 def without_unused(dataset: Any, taken: list[str]) -> Any:
