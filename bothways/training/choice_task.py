@@ -58,7 +58,7 @@ class ChoiceTask(TrainingTask):
         if evaluation is not None:
             train, held = read.examples, load_choices(evaluation, purpose="evaluate", **reading).examples
         else:
-            train, held = hold_out(read.examples, seed, key=_side_by(read.examples), items=cls.items)
+            train, held = cls.divide(read.examples, seed)
         return cls(_split(read, train, held, held_out=evaluation is None), _choices([*train, *held]))
 
     @classmethod
@@ -66,6 +66,10 @@ class ChoiceTask(TrainingTask):
         reading = without_text_options(cls.name, reading)
         read = load_choices(file, purpose="evaluate", **reading)
         return cls(_split(read, [], read.examples, held_out=False), _choices(read.examples))
+
+    @classmethod
+    def divide(cls, examples: Sequence[ChoiceExample], seed: int) -> tuple[list[ChoiceExample], list[ChoiceExample]]:
+        return hold_out(examples, seed, key=_side_by(examples), items=cls.items)
 
     def defaults(self) -> Defaults:
         return Defaults(epochs=4 if len(self.split.train) < FEW_QUESTIONS else 3)

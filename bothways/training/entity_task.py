@@ -59,7 +59,7 @@ class EntityTask(TrainingTask):
             check_types(other, read.types)
             train, held = read.examples, other.examples
         else:
-            train, held = hold_out(read.examples, seed, key=_content, items=cls.items, types=_types)
+            train, held = cls.divide(read.examples, seed)
         return cls(_split(read, train, held, held_out=evaluation is None), read.label_names, _told(read))
 
     @classmethod
@@ -69,6 +69,10 @@ class EntityTask(TrainingTask):
         names = tuple(config.id2label[i] for i in range(config.num_labels))
         check_types(read, {split_tag(name)[1] for name in names} - {""})
         return cls(_split(read, [], read.examples, held_out=False), names, _told(read))
+
+    @classmethod
+    def divide(cls, examples: Sequence[TaggedText], seed: int) -> tuple[list[TaggedText], list[TaggedText]]:
+        return hold_out(examples, seed, key=_content, items=cls.items, types=_types)
 
     def defaults(self) -> Defaults:
         few = len(self.split.train) < FEW_SENTENCES

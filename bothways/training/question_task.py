@@ -58,7 +58,7 @@ class QuestionTask(TrainingTask):
         if evaluation is not None:
             train, held = read.examples, load_questions(evaluation, **reading).examples
         else:
-            train, held = holdout_questions(read.examples, min(HOLDOUT, MOST_HELD_OUT / len(read.examples)), seed)
+            train, held = cls.divide(read.examples, seed)
         split = _split(read, train, held, held_out=evaluation is None)
         return cls(split, may_be_impossible=any(example.is_impossible for example in (*train, *held)))
 
@@ -71,6 +71,12 @@ class QuestionTask(TrainingTask):
             may_be_impossible=hasattr(config, NULL_THRESHOLD),
             threshold=null_threshold_of(config),
         )
+
+    @classmethod
+    def divide(
+        cls, examples: Sequence[QuestionExample], seed: int
+    ) -> tuple[list[QuestionExample], list[QuestionExample]]:
+        return holdout_questions(examples, min(HOLDOUT, MOST_HELD_OUT / len(examples)), seed)
 
     def defaults(self) -> Defaults:
         return Defaults(epochs=1 if len(self.split.train) > MANY_QUESTIONS else 2, learning_rate=1e-4)

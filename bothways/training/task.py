@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from bothways.errors import UsageError
+from bothways.errors import DataError, UsageError
 from bothways.evaluation.analysis import shown_answer
 from bothways.evaluation.baseline import Predictions
 from bothways.training.features import Features
@@ -126,6 +127,35 @@ class TrainingTask(ABC):
         Raises:
             DataError, UsageError: data or options that cannot be used, labels that the model does not know.
         """
+
+    @classmethod
+    @abstractmethod
+    def divide(cls, examples: Sequence[Any], seed: int) -> tuple[list[Any], list[Any]]:
+        """A training part and a held-out fifth, at most 5,000, the same for the same seed; equal ones on one side.
+
+        Raises:
+            DataError: too few examples.
+        """
+
+    def within_training(self, seed: int) -> TrainingTask:
+        """This task on its training part alone, which is divided again; no evaluation example is in it.
+
+        Raises:
+            DataError: too few examples.
+        """
+        examples = self.split.train
+        try:
+            train, held = self.divide(examples, seed)
+        except DataError:
+            train, held = [], []
+        if not train or not held:
+            raise DataError(
+                f"{len(examples):,} {self.items} to train on are too few to hold a part out on which settings could be "
+                f"compared. Leave --tune out, or give more {self.items}."
+            )
+        inner = copy.copy(self)
+        inner.split = replace(self.split, train=train, evaluation=held, held_out=True, leaks=0)
+        return inner
 
     @abstractmethod
     def defaults(self) -> Defaults:

@@ -73,7 +73,7 @@ class TextTask(TrainingTask):
             check_labels(other, read.label_names)
             train, held = read.examples, other.examples
         else:
-            train, held = holdout_split(read.examples, min(HOLDOUT, MOST_HELD_OUT / len(read.examples)), seed)
+            train, held = cls.divide(read.examples, seed)
             if not held or not train:
                 raise DataError(
                     f"{len(read.examples)} labelled texts are too few to hold a part out. Give a file with --eval, "
@@ -90,6 +90,10 @@ class TextTask(TrainingTask):
         if kind != "regression":
             check_labels(read, names)
         return cls(split_of(read, [], read.examples, held_out=False), kind, names)
+
+    @classmethod
+    def divide(cls, examples: Sequence[TextExample], seed: int) -> tuple[list[TextExample], list[TextExample]]:
+        return holdout_split(examples, min(HOLDOUT, MOST_HELD_OUT / len(examples)), seed)
 
     def defaults(self) -> Defaults:
         return defaults_for(len(self.split.train), len(self.label_names))
