@@ -24,9 +24,7 @@ from bothways.engine.memory import parse_size, resident_bytes, token_budget
 from bothways.engine.precision import PRECISIONS, best_device, resolve_precision
 from bothways.engine.processes import Processes, processes
 from bothways.engine.seeds import seed_for
-from bothways.engine.shared_runner import SharedRunner
 from bothways.errors import UsageError, nearest
-from bothways.evaluation.baseline import Predictions
 from bothways.models.auto import AutoConfig, model_class
 from bothways.pipelines.tokenizer_fit import check_tokenizer
 from bothways.resolver import DEFAULT_MODEL, resolve_model
@@ -35,11 +33,11 @@ from bothways.tokenizers import AutoTokenizer
 from bothways.training.arguments import check_arguments
 from bothways.training.features import MAX_TOKENS, MAX_TOKENS_ELSEWHERE
 from bothways.training.fit import Keeping, fit
+from bothways.training.judge import Judge
 from bothways.training.manifest import command_line, json_options, model_identity, unfinished_manifest
 from bothways.training.publish import check_output
 from bothways.training.results import Run, TrainOutcome, write_results
 from bothways.training.run_directory import RunDirectory, identity_of
-from bothways.training.scoring import selection_score
 from bothways.training.settings import FitSettings
 from bothways.training.task import Defaults, TrainingSet, TrainingTask
 
@@ -202,7 +200,7 @@ def _train(
     job, learner, group = prepared.job, prepared.learner, prepared.group
     features = prepared.training_set.features
     settings = replace(prepared.settings, max_tokens=_budget(prepared, run_directory))
-    judge = _Judge(learner, job, job.encode_evaluation(prepared.tokenizer, prepared.most), settings, group)
+    judge = Judge(learner, job, job.encode_evaluation(prepared.tokenizer, prepared.most), settings, group)
     if group.is_first and "run" not in run_directory.facts:
         precision = resolve_precision(settings.precision, learner.device)
         run_directory.note(run=unfinished_manifest(prepared, settings, precision, _named(prepared.options)))
@@ -214,7 +212,7 @@ def _train(
         say(f"Going on from step {found.step:,} ({found.path}).")
     keeping = Keeping(
         store=run_directory.store,
-        write_model=lambda place, weights: _write_model(place, learner, prepared.tokenizer, weights),
+        write_model=lambda place, weights: write_model(place, learner, prepared.tokenizer, weights),
         going_on=f"Continue with: {command}",
     )
     result = fit(learner, features, settings, judge.score, keeping=keeping, group=group)
@@ -261,7 +259,7 @@ def _budget(prepared: Prepared, run_directory: RunDirectory) -> int:
     return most
 
 
-def _write_model(place: Path, model: Any, tokenizer: Any, weights: dict[str, Tensor]) -> None:
+def write_model(place: Path, model: Any, tokenizer: Any, weights: dict[str, Tensor]) -> None:
     """A model directory; ``weights`` replace those of the model."""
     names: dict[int, str] = {id(p): name for name, p in model.named_parameters()}
     state = dict(model.state_dict())
@@ -298,26 +296,6 @@ def find_task(name: str) -> type[TrainingTask]:
         raise UsageError(f"unknown task {name!r}. Known tasks: {', '.join([*TASKS, *TASK_ALIASES])}.{hint}")
     module, _, cls = TASKS[full].partition(":")
     return getattr(import_module(module), cls)
-
-
-class _Judge:
-    """Scores a model on the evaluation examples, by the way that predicts."""
-
-    def __init__(self, model: Any, job: TrainingTask, encoded: Any, settings: FitSettings, group: Processes) -> None:
-        self.job = job
-        self.encoded = encoded
-        self.gold = job.gold()
-        self.runner = SharedRunner(model, group, dtype=resolve_precision(settings.precision, model.device))
-
-    def score(self) -> float:
-        """The number by which the best epoch is chosen; higher is better."""
-        answers = self.job.answer(self.runner, self.encoded)
-        return selection_score(self.job.kind, self.gold, answers.labels, self.job.label_names)
-
-    def timed(self) -> tuple[Predictions, float]:
-        """The answers, and the seconds that they took without tokenisation."""
-        start = time.perf_counter()
-        return self.job.answer(self.runner, self.encoded), time.perf_counter() - start
 
 
 def make_settings(options: dict[str, Any]) -> FitSettings:
