@@ -15,6 +15,7 @@ from bothways.cli.evaluate import evaluate_command
 from bothways.cli.models import models_command
 from bothways.cli.predict import predict_command
 from bothways.cli.train import StoppedError, train_command
+from bothways.cli.verify_resume import verify_resume_command
 from bothways.errors import BothwaysError
 from bothways.progress import request_stop
 
@@ -34,6 +35,7 @@ app.command("evaluate")(evaluate_command)
 app.command("embed")(embed_command)
 app.command("models")(models_command)
 app.command("demo")(demo_command)
+app.command("verify-resume")(verify_resume_command)
 
 
 @app.callback(invoke_without_command=True)

@@ -33,5 +33,9 @@ class SharedRunner(PackedRunner):
         parts = self.group.gather(super().hidden(*self._own(input_ids, token_type_ids)))
         return [vectors for part in parts for vectors in part]
 
+    def pooled(self, input_ids: Ids, token_type_ids: Ids | None = None, *, pooling: str = "mean") -> np.ndarray:
+        parts = self.group.gather(super().pooled(*self._own(input_ids, token_type_ids), pooling=pooling))
+        return np.concatenate(parts)
+
     def _own(self, *columns: Ids | None) -> list[Any]:
         return [None if column is None else self.group.own(column) for column in columns]

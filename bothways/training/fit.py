@@ -12,7 +12,6 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from bothways.batching import PackedBatch
 from bothways.engine.checkpoint_store import CheckpointStore
 from bothways.engine.compact_vocabulary import CompactVocabulary
 from bothways.engine.interruption import Wish, stopping_gently
@@ -25,10 +24,10 @@ from bothways.engine.schedules import linear
 from bothways.engine.state_files import load_state, save_state
 from bothways.engine.steps import Stepper, StepResult
 from bothways.errors import Interrupted, OutOfMemoryError
-from bothways.nn.lora import lora_layers
 from bothways.progress import progress_bar
-from bothways.training.features import MAX_TOKENS, MAX_TOKENS_ELSEWHERE, Features, FeatureSteps, labelled_items
+from bothways.training.features import MAX_TOKENS, MAX_TOKENS_ELSEWHERE, Features, FeatureSteps, Portion
 from bothways.training.fit_state import BEST, FitState, digest_of, read_training, write_training
+from bothways.training.objectives import ModelLoss, Objective
 from bothways.training.settings import EpochRecord, FitResult, FitSettings
 
 SAVE_AFTER = 60.0
@@ -58,6 +57,7 @@ def fit(
     settings: FitSettings,
     evaluate: Callable[[], float],
     *,
+    objective: Objective | None = None,
     keeping: Keeping | None = None,
     group: Processes | None = None,
     stop_after: int | None = None,
@@ -67,8 +67,9 @@ def fit(
     """Train ``model`` in place and leave it with the weights of its best epoch.
 
     Args:
-        model: returns an output with ``loss`` for a ``PackedBatch`` with labels.
+        model: returns an output with ``loss`` for a ``PackedBatch`` with labels. What is frozen stays as it is.
         evaluate: gives the score of the model as it is, higher is better; called after every epoch.
+        objective: what is minimised; by default the model's own loss.
         keeping: where checkpoints go; from the newest good one there training goes on. None writes none.
         group: the processes that train together.
         stop_after: end after that many steps, as if the process had been asked to stop.
@@ -81,7 +82,9 @@ def fit(
         OutOfMemoryError: more than ``settings.max_memory``; what was done is saved.
     """
     with stopping_gently() as wish:
-        fitting = _Fit(model, features, settings, evaluate, keeping, group or Processes(), wish)
+        fitting = _Fit(
+            model, features, settings, evaluate, objective or ModelLoss(), keeping, group or Processes(), wish
+        )
         fitting.stop_after, fitting.replayed = stop_after, None if clock is None else dict(clock)
         with fitting.shown(show_progress):
             fitting.go()
@@ -95,18 +98,19 @@ class _Fit(Events):
         features: Features,
         settings: FitSettings,
         evaluate: Callable[[], float],
+        objective: Objective,
         keeping: Keeping | None,
         group: Processes,
         wish: Wish,
     ) -> None:
-        self.model, self.settings, self.evaluate = model, settings, evaluate
+        self.model, self.settings, self.evaluate, self.objective = model, settings, evaluate, objective
         self.keeping, self.group, self.wish = keeping, group, wish
         self.stop_after: int | None = None
         self.replayed: dict[int, int] | None = None
         self.stopped: Literal["time"] | None = None
         self.device = next(model.parameters()).device
         self.precision = resolve_precision(settings.precision, self.device)
-        self.has_adapters = any(True for _ in lora_layers(model))
+        self.trains_part = not all(parameter.requires_grad for parameter in model.parameters())
         self.vocabulary = None
         if model.get_output_embeddings() is None and model.get_input_embeddings().weight.requires_grad:
             self.vocabulary = CompactVocabulary(model, features.input_ids)
@@ -134,7 +138,7 @@ class _Fit(Events):
             settings.batch_size,
             seed=settings.seed,
             max_tokens=settings.max_tokens or fallback,
-            items=labelled_items,
+            items=objective.items,
             group=group,
         )
         self.total_steps = settings.epochs * (self.source.steps_per_epoch or 0)
@@ -250,12 +254,13 @@ class _Fit(Events):
                 self._leave()
                 raise
 
-    def _backward(self, batch: PackedBatch, share: float, items: float) -> Tensor:
+    def _backward(self, portion: Portion, share: float, items: float) -> Tensor:
+        batch = portion.batch
         if self.vocabulary:
             batch = replace(batch, input_ids=self.vocabulary.translate(batch.input_ids))
         batch = batch.to(self.device)
         with computing_in(self.precision, self.device):
-            loss = self.model(batch).loss
+            loss = self.objective.loss(self.model, batch, portion.examples)
         (loss * share).backward()
         return loss.detach() * share
 
@@ -308,7 +313,7 @@ class _Fit(Events):
         with self._whole_vocabulary():
             self.keeping.write_model(directory, self.best_weights)
         write_training(directory, self.state, self._trained(), self.optimizer)
-        if self.best_weights and self.has_adapters:  # the model's files have them merged
+        if self.best_weights and self.trains_part:  # the model's files have LoRA merged
             save_state(directory, BEST, self.best_weights)
 
     def _is_due(self) -> bool:
@@ -361,7 +366,7 @@ class _Fit(Events):
         self.loss_sum += self.state.losses[0]
         self.loss_count = self.state.losses[1]
         self.resumed_at = self.saved_step = self.state.progress.step
-        if self.state.best_epoch and self.has_adapters:
+        if self.state.best_epoch and self.trains_part:
             self.best_weights = load_state(found.path, BEST)
         elif self.state.best_epoch:
             best = type(self.model).from_pretrained(found.path, config=self.model.config)

@@ -56,6 +56,7 @@ class FitSettings:
                 ("layer_decay", self.layer_decay, 0 < self.layer_decay <= 1, "a number above 0 and at most 1"),
                 ("batch_size", self.batch_size, self.batch_size >= 1, positive),
                 ("warmup_ratio", self.warmup_ratio, 0 <= self.warmup_ratio < 1, "a number from 0 and below 1"),
+                ("weight_decay", self.weight_decay, 0 <= self.weight_decay < 1, "a number from 0 and below 1"),
                 (
                     "minutes",
                     self.minutes,
