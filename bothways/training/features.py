@@ -23,8 +23,8 @@ MAX_TOKENS = {"cpu": 2048}
 MAX_TOKENS_ELSEWHERE = 65536
 """Tokens that go through the model at once.
 
-CPU: measured with 6 layers of 384 on questions of 170 tokens, one AVX2 core, 14 steps of 16: 46.8 s of processor time and
-1.4 GB with 1,024 tokens, 47.4 s and 1.6 GB with 2,048, 51.9 s and 2.3 GB with 4,096, 48.8 s and 2.5 GB without a limit.
+CPU: measured with 6 layers of 384 on questions of 170 tokens, one AVX2 core, 14 steps of 16: 46.8 s of processor time
+and 1.4 GB with 1,024 tokens, 47.4 s and 1.6 GB with 2,048, 51.9 s and 2.3 GB with 4,096, 48.8 s and 2.5 GB unlimited.
 """
 
 
