@@ -62,7 +62,6 @@ _CALLBACKS = (
     *("TrainerState", "TrainerControl"),
 )
 _SCHEDULES = (
-    "SchedulerType",
     "get_scheduler",
     "get_constant_schedule",
     "get_constant_schedule_with_warmup",
@@ -101,6 +100,7 @@ _WHERE: dict[str, str] = {
     **dict.fromkeys(_CALLBACKS, "bothways.trainer.callbacks"),
     **dict.fromkeys(("EvalPrediction", "IntervalStrategy"), "bothways.trainer.outputs"),
     "HfArgumentParser": "bothways.trainer.argument_parser",
+    "SchedulerType": "bothways.engine.names",
     "AdamW": "bothways.engine.optimizers",
     "Adafactor": "bothways.engine.optimizers",
     "Trainer": "bothways.trainer.trainer",

@@ -8,39 +8,16 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
-from enum import Enum
 from functools import partial
 from typing import Any
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 
-from bothways.errors import InputError, nearest
+from bothways.engine.names import SchedulerType
+from bothways.errors import InputError
 
 SHAPES = ("linear", "cosine", "1-sqrt")
-
-
-class SchedulerType(str, Enum):
-    """The names of ``TrainingArguments.lr_scheduler_type``."""
-
-    LINEAR = "linear"
-    COSINE = "cosine"
-    COSINE_WITH_RESTARTS = "cosine_with_restarts"
-    POLYNOMIAL = "polynomial"
-    CONSTANT = "constant"
-    CONSTANT_WITH_WARMUP = "constant_with_warmup"
-    INVERSE_SQRT = "inverse_sqrt"
-    REDUCE_ON_PLATEAU = "reduce_lr_on_plateau"
-    COSINE_WITH_MIN_LR = "cosine_with_min_lr"
-    COSINE_WARMUP_WITH_MIN_LR = "cosine_warmup_with_min_lr"
-    WARMUP_STABLE_DECAY = "warmup_stable_decay"
-
-    @classmethod
-    def _missing_(cls, value: object) -> SchedulerType:
-        known = [member.value for member in cls]
-        like = nearest(str(value), known)
-        hint = f" Did you mean {like[0]!r}?" if like else ""
-        raise InputError(f"unknown schedule {value!r}. Known schedules: {', '.join(known)}.{hint}")
 
 
 def linear(step: int, warmup: int, total: int) -> float:

@@ -6,14 +6,16 @@ import importlib.util
 import json
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
+from bothways.engine.names import OptimizerNames, SchedulerType
 from bothways.errors import UsageError, nearest
 from bothways.trainer.argument_fields import DDP_BACKENDS, LOG_LEVELS, SAMPLING_STRATEGIES, ArgumentFields
-from bothways.trainer.argument_names import OPTIMIZERS, SCHEDULES, defaults_of
-from bothways.trainer.outputs import HubStrategy, IntervalStrategy, SaveStrategy
+from bothways.trainer.argument_names import defaults_of
+from bothways.trainer.outputs import HubStrategy, IntervalStrategy, SaveStrategy, words
 
 JSON_FIELDS = ("lr_scheduler_kwargs", "gradient_checkpointing_kwargs")
 
@@ -38,7 +40,7 @@ REFUSED: dict[str, str] = {
     "debug": "For numbers that are not finite see torch.autograd.set_detect_anomaly(True).",
     "enable_jit_checkpoint": "Use save_steps and train(resume_from_checkpoint=True).",
     "jit_mode_eval": "Use torch_compile=True.",
-    "optim_target_modules": f"GaLore and APOLLO are not here. Use optim= one of: {', '.join(OPTIMIZERS)}.",
+    "optim_target_modules": f"GaLore and APOLLO are not here. Use optim= one of: {', '.join(words(OptimizerNames))}.",
     "ray_scope": "There is no hyperparameter search; call train() in a loop.",
     "save_safetensors": "Weights are always written as safetensors, which every library of the ecosystem reads.",
 }
@@ -172,8 +174,8 @@ def _check_words(args: ArgumentFields) -> None:
     args.logging_strategy = IntervalStrategy(_word(args.logging_strategy))
     args.save_strategy = SaveStrategy(_word(args.save_strategy))
     args.hub_strategy = HubStrategy(_word(args.hub_strategy))
-    args.lr_scheduler_type = _one_of("lr_scheduler_type", args.lr_scheduler_type, SCHEDULES)
-    args.optim = _one_of("optim", "adamw_torch" if args.optim == "adamw_hf" else args.optim, OPTIMIZERS)
+    args.lr_scheduler_type = schedule_of(args.lr_scheduler_type)
+    args.optim = optimizer_of(args.optim)
     _one_of("train_sampling_strategy", args.train_sampling_strategy, SAMPLING_STRATEGIES)
     _one_of("log_level", args.log_level, LOG_LEVELS)
     _one_of("log_level_replica", args.log_level_replica, LOG_LEVELS)
@@ -188,6 +190,20 @@ def _check_words(args: ArgumentFields) -> None:
         _one_of("include_for_metrics", word, ("inputs", "loss"))
     if args.eval_strategy != IntervalStrategy.NO:
         args.do_eval = True
+
+
+def schedule_of(name: Any) -> SchedulerType:
+    """Raises:
+    UsageError: an unknown schedule; the known ones are listed.
+    """
+    return SchedulerType(_one_of("lr_scheduler_type", name, words(SchedulerType)))
+
+
+def optimizer_of(name: Any) -> OptimizerNames:
+    """Raises:
+    UsageError: an unknown optimizer; the known ones are listed.
+    """
+    return OptimizerNames(_one_of("optim", "adamw_torch" if name == "adamw_hf" else name, words(OptimizerNames)))
 
 
 def _check_steps(args: ArgumentFields) -> None:
@@ -302,10 +318,10 @@ def _object(name: str, value: Any) -> Any:
     return found
 
 
-def _one_of(name: str, value: Any, known: tuple[str, ...]) -> str:
+def _one_of(name: str, value: Any, known: Sequence[str]) -> str:
     word = _word(value)
     if word not in known:
-        like = nearest(str(word), known, most=1)
+        like = nearest(str(word), list(known), most=1)
         hint = f" Did you mean {like[0]!r}?" if like else ""
         raise UsageError(f"{name}={word!r} is not supported. Choose one of: {', '.join(known)}.{hint}")
     return word

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from bothways.errors import UsageError
-from bothways.trainer.argument_checks import complete_reports
+from bothways.trainer.argument_checks import complete_reports, optimizer_of, schedule_of
 from bothways.trainer.argument_fields import ArgumentFields
 from bothways.trainer.outputs import IntervalStrategy, SaveStrategy
 
@@ -121,7 +121,7 @@ class ArgumentGroups(ArgumentFields):
         args: str | None = None,
     ) -> Args:
         """The optimizer and its numbers."""
-        self.optim = name
+        self.optim = optimizer_of(name)
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.adam_beta1 = beta1
@@ -139,7 +139,7 @@ class ArgumentGroups(ArgumentFields):
         warmup_steps: float = 0,
     ) -> Args:
         """The schedule of the learning rate and the length of the run."""
-        self.lr_scheduler_type = name
+        self.lr_scheduler_type = schedule_of(name)
         self.num_train_epochs = num_epochs
         self.max_steps = max_steps
         self.warmup_ratio = warmup_ratio

@@ -9,11 +9,21 @@ from typing import Any
 
 from bothways.errors import UsageError, nearest
 
-SCHEDULES = (
-    *("linear", "cosine", "cosine_with_restarts", "polynomial", "constant", "constant_with_warmup", "inverse_sqrt"),
-    *("reduce_lr_on_plateau", "cosine_with_min_lr", "cosine_warmup_with_min_lr", "warmup_stable_decay"),
-)
-OPTIMIZERS = ("adamw_torch", "adamw_torch_fused", "adafactor", "sgd", "adagrad", "rmsprop")
+MEANT = {
+    **dict.fromkeys(("batch_size", "train_batch_size"), "per_device_train_batch_size"),
+    **dict.fromkeys(("per_device_batch_size", "per_gpu_batch_size"), "per_device_train_batch_size"),
+    **dict.fromkeys(("eval_batch_size", "test_batch_size"), "per_device_eval_batch_size"),
+    **dict.fromkeys(("epochs", "n_epochs", "max_epochs", "num_epochs", "train_epochs"), "num_train_epochs"),
+    **dict.fromkeys(("lr", "rate"), "learning_rate"),
+    **dict.fromkeys(("scheduler", "lr_scheduler", "schedule", "scheduler_type"), "lr_scheduler_type"),
+    **dict.fromkeys(("optimizer", "optimizer_type", "optimiser"), "optim"),
+    **dict.fromkeys(("gradient_clipping", "clip_grad_norm", "grad_clip"), "max_grad_norm"),
+    **dict.fromkeys(("accumulation_steps", "grad_accumulation_steps"), "gradient_accumulation_steps"),
+    **dict.fromkeys(("label_smoothing", "smoothing"), "label_smoothing_factor"),
+    **dict.fromkeys(("num_workers", "workers"), "dataloader_num_workers"),
+    "mixed_precision": "bf16",
+}
+"""Names of other libraries, and what they are called here: spelling alone would lead elsewhere."""
 
 
 class ArgumentNameError(UsageError, TypeError):
@@ -131,7 +141,7 @@ def defaults_of(cls: type) -> dict[str, Any]:
 
 
 def _unknown(cls: type, name: str, known: list[str]) -> str:
-    like = nearest(name, known)
+    like = [MEANT[name]] if MEANT.get(name) in known else nearest(name, known)
     hint = f" Did you mean {like[0]!r}?" if like else ""
     return f"{cls.__name__} got an unexpected keyword argument {name!r}.{hint}"
 

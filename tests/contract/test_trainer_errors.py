@@ -50,10 +50,8 @@ def refused(kind=BothwaysError):
     [
         ("learning_rat", "learning_rate"),
         ("num_epochs", "num_train_epochs"),
-        pytest.param("batch_size", "per_device_train_batch_size", marks=not_yet("names auto_find_batch_size")),
-        pytest.param(
-            "per_device_batch_size", "per_device_train_batch_size", marks=not_yet("names the one of eval only")
-        ),
+        ("batch_size", "per_device_train_batch_size"),
+        ("per_device_batch_size", "per_device_train_batch_size"),
         ("eval_step", "eval_steps"),
         ("weight_deacy", "weight_decay"),
         ("logging_step", "logging_steps"),

@@ -41,7 +41,6 @@ NOT_YET = {
     "checkpoints.the_best_at_the_end": "save_total_limit=2 leaves 3 checkpoints when the best is not among the last 2",
     "evaluation.evaluations_by_steps_and_from_the_start": "the evaluation of eval_on_start is logged without its epoch",
     "habits.layers_of_distilbert_frozen_by_name": "parameters of DistilBERT have other names",
-    "habits.settings_copied_and_changed": "lr_scheduler_type is text",
     "habits.switches_that_change_no_number": "include_num_input_tokens_seen=True leaves out padding and train_runtime",
     "optimization.rates_by_layer": "gradients are clipped by the norm of the optimizer's parameters, not the model's",
     "other_tasks.masked_words": "no DataCollatorForLanguageModeling",

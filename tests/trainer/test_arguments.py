@@ -17,12 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bothways import Seq2SeqTrainingArguments, TrainingArguments
+from bothways.engine.names import OptimizerNames, SchedulerType
 from bothways.engine.optimizers import OPTIMIZERS as ENGINE_OPTIMIZERS
-from bothways.engine.schedules import SchedulerType
 from bothways.errors import UsageError
 from bothways.trainer.argument_checks import REFUSED
 from bothways.trainer.argument_fields import ArgumentFields
-from bothways.trainer.argument_names import OPTIMIZERS, SCHEDULES, ArgumentNameError, old_names
+from bothways.trainer.argument_names import MEANT, ArgumentNameError, old_names
 
 reference = pytest.importorskip("transformers")
 OTHERWISE = {"logging_dir", "accelerator_config", "fsdp", "fsdp_config", "debug", "local_rank", "no_cuda"}
@@ -439,12 +439,34 @@ def test_models_that_write_text_are_refused():
 
 
 def test_the_names_of_schedules_and_optimizers_are_those_of_the_engine_and_the_reference():
-    assert set(SCHEDULES) == {member.value for member in SchedulerType}
-    assert {member.value for member in reference.SchedulerType} <= set(SCHEDULES)
-    assert set(OPTIMIZERS) | {"adamw_hf"} == set(ENGINE_OPTIMIZERS)
-    from transformers.training_args import OptimizerNames
+    assert {member.name: member.value for member in reference.SchedulerType}.items() <= {
+        member.name: member.value for member in SchedulerType
+    }.items()
+    assert {member.value for member in OptimizerNames} | {"adamw_hf"} == set(ENGINE_OPTIMIZERS)
+    from transformers.training_args import OptimizerNames as Theirs
 
-    assert set(OPTIMIZERS) <= {member.value for member in OptimizerNames}
+    assert {member.name: member.value for member in OptimizerNames}.items() <= {
+        member.name: member.value for member in Theirs
+    }.items()
+
+
+def test_schedules_and_optimizers_are_members_and_texts():
+    args = TrainingArguments("x", lr_scheduler_type="cosine", optim=OptimizerNames.SGD)
+    assert args.lr_scheduler_type is SchedulerType.COSINE and args.lr_scheduler_type.value == "cosine"
+    assert args.optim == "sgd" and args.optim.value == "sgd" and TrainingArguments("x").optim.value.startswith("adamw")
+    assert args.to_dict()["lr_scheduler_type"] == "cosine" and '"optim": "sgd"' in args.to_json_string()
+    changed = args.set_optimizer("adafactor").set_lr_scheduler("constant")
+    assert (changed.optim.value, changed.lr_scheduler_type.value) == ("adafactor", "constant")
+    with pytest.raises(UsageError, match="adamw_torch"):
+        args.set_optimizer("adamm")
+
+
+def test_names_of_other_libraries_lead_to_those_here():
+    fields = {field.name for field in dataclasses.fields(ArgumentFields)}
+    assert set(MEANT.values()) <= fields and not set(MEANT) & fields
+    for wrong, meant in MEANT.items():
+        with pytest.raises(ArgumentNameError, match=f"{wrong}.*Did you mean '{meant}'"):
+            TrainingArguments("x", **{wrong: 1})
 
 
 def test_making_arguments_imports_no_torch_and_writes_nothing(tmp_path):
