@@ -7,34 +7,31 @@ What differs between tasks is in a ``TrainingTask``.
 
 from __future__ import annotations
 
-import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from bothways.engine.memory import parse_size, resident_bytes, token_budget
-from bothways.engine.precision import PRECISIONS, best_device, resolve_precision
+from bothways.engine.precision import PRECISIONS, resolve_precision
 from bothways.engine.processes import Processes, processes
-from bothways.engine.seeds import seed_for
 from bothways.errors import UsageError, nearest
-from bothways.models.auto import AutoConfig, model_class
-from bothways.pipelines.tokenizer_fit import check_tokenizer
+from bothways.models.auto import AutoConfig
 from bothways.resolver import DEFAULT_MODEL, resolve_model
 from bothways.tasks.encoded import position_limit
-from bothways.tokenizers import AutoTokenizer
 from bothways.training.arguments import check_arguments
 from bothways.training.features import MAX_TOKENS, MAX_TOKENS_ELSEWHERE
 from bothways.training.fit import Keeping, fit
 from bothways.training.judge import Judge
+from bothways.training.learner import Lesson, choose_parameters, load_learner, make_lesson, write_model, write_result
 from bothways.training.manifest import command_line, json_options, model_identity, unfinished_manifest
+from bothways.training.method import Method
+from bothways.training.news import about, plan
+from bothways.training.objectives import weights_text
 from bothways.training.publish import check_output
 from bothways.training.results import Run, TrainOutcome, write_results
 from bothways.training.run_directory import RunDirectory, identity_of
@@ -73,6 +70,17 @@ def train(
     max_memory: str | None = None,
     checkpoint_steps: int | None = None,
     fresh: bool = False,
+    warmup: float | None = None,
+    weight_decay: float | None = None,
+    layer_decay: float | None = None,
+    class_weights: str | Mapping[str, float] | None = None,
+    label_smoothing: float | None = None,
+    lora: int | None = None,
+    freeze: bool = False,
+    teacher: str | os.PathLike[str] | None = None,
+    teacher_weight: float | None = None,
+    temperature: float | None = None,
+    teacher_vectors: float | None = None,
     precision: str = "auto",
     encoding: str | None = None,
     format: str | None = None,
@@ -99,6 +107,15 @@ def train(
         max_memory: such as ``"4GB"``: what the process may hold; steps are divided to fit.
         checkpoint_steps: steps between checkpoints; None writes one now and then, for one per cent of the time.
         fresh: begin anew, though an unfinished run is there.
+        warmup: share of the steps in which the rate rises.
+        weight_decay, layer_decay: see ``FitSettings``.
+        class_weights: ``"balanced"``, or what a label weighs by its name: ``"pos=2,neg=1"`` or a dictionary.
+        label_smoothing: probability that is given to all classes alike.
+        lora: rank, such as 8: the encoder stays as it is, thin matrices beside it learn, and the result is an adapter.
+        freeze: train only the head; the encoder reads every text once, whatever the number of epochs.
+        teacher: a larger classifier with the same labels, whose answers are learned too.
+        teacher_weight, temperature: share of its answers in the loss (0.5), and what divides the logits (2).
+        teacher_vectors: weight of the distance of the vectors that the heads read, where both are of one width.
         precision: ``"auto"``, ``"float32"`` or ``"bfloat16"``.
         encoding, format: of the files, where they do not tell.
         say: called with a line of news now and then.
@@ -110,12 +127,13 @@ def train(
     """
     given = dict(locals())
     check_arguments(given)
-    options = {name: value for name, value in given.items() if name not in ("data", "output", "say", "fresh")}
+    options = _plain({name: value for name, value in given.items() if name not in ("data", "output", "say", "fresh")})
     files = [Path(file) for file in ([data] if isinstance(data, (str, os.PathLike)) else data)]
     directory = Path(output).resolve()
     inputs = [*files, *([Path(evaluation)] if evaluation else [])]
     find_task(task)
     make_settings(options)
+    Method.of(options)
     check_output(directory, inputs)
     group = processes()
     if not group.is_first:
@@ -123,6 +141,8 @@ def train(
     model_facts = model_identity(str(model), resolve_model(model))
     run_directory = RunDirectory(directory)
     identity = identity_of(_of_the_run(options), inputs, model_facts) if group.is_first else {}
+    if teacher is not None:
+        identity["teacher_weights"] = model_identity(str(teacher), resolve_model(teacher))["sha256"]
     opened = run_directory.opened(identity, fresh=fresh) if group.is_first else nullcontext()
     with opened:
         group.share(None)
@@ -142,12 +162,14 @@ class Prepared:
 
     Attributes:
         most: tokens that the model reads. limit: those of an example that training reads.
+        lesson: what the learner is taught; its features are those of the training set.
         model_facts: name and hash of the model it starts from.
     """
 
     files: tuple[str, ...]
     options: dict[str, Any]
     job: TrainingTask
+    method: Method
     settings: FitSettings
     source: Path
     most: int | None
@@ -155,6 +177,7 @@ class Prepared:
     tokenizer: Any
     learner: Any
     training_set: TrainingSet
+    lesson: Lesson
     model_facts: dict[str, Any]
     group: Processes
 
@@ -170,25 +193,32 @@ def prepare(files: Sequence[Path], options: dict[str, Any], say: Say, group: Pro
     job = find_task(options["task"]).load(
         list(files), None if held is None else Path(held), seed=options["seed"], **reading
     )
-    settings = _with_defaults(
-        make_settings(options), job.defaults(), learning_rate=options["learning_rate"], epochs=options["epochs"]
-    )
-    say(_about(job))
+    method = Method.of(options)
+    method.check_task(job)
+    settings = _with_defaults(make_settings(options), method.defaults(job.defaults()), options)
+    say(about(job))
     source = resolve_model(options["model"])
     most = position_limit(AutoConfig.from_pretrained(source))
     limit = job.limit(_checked_limit(options["max_length"], most), most)
     learner, tokenizer = load_learner(source, job, options["seed"], group)
+    choose_parameters(learner, method, source)
+    training_set = job.training_set(tokenizer, limit, learner.config)
+    lesson = make_lesson(learner, job, training_set.features, method, settings, limit, group)
+    if lesson.seconds:
+        say(f"Vectors and answers that training needs took {lesson.seconds:,.1f} s; they are computed once.")
     return Prepared(
         files=tuple(map(str, files)),
         options=options,
         job=job,
+        method=method,
         settings=settings,
         source=source,
         most=most,
         limit=limit,
         tokenizer=tokenizer,
         learner=learner,
-        training_set=job.training_set(tokenizer, limit, learner.config),
+        training_set=replace(training_set, features=lesson.features),
+        lesson=lesson,
         model_facts=model_identity(str(options["model"]), source),
         group=group,
     )
@@ -197,14 +227,14 @@ def prepare(files: Sequence[Path], options: dict[str, Any], say: Say, group: Pro
 def _train(
     prepared: Prepared, run_directory: RunDirectory, directory: Path, command: str, say: Say, start: float
 ) -> TrainOutcome:
-    job, learner, group = prepared.job, prepared.learner, prepared.group
-    features = prepared.training_set.features
+    job, learner, group, lesson = prepared.job, prepared.learner, prepared.group, prepared.lesson
     settings = replace(prepared.settings, max_tokens=_budget(prepared, run_directory))
-    judge = Judge(learner, job, job.encode_evaluation(prepared.tokenizer, prepared.most), settings, group)
+    encoded = job.encode_evaluation(prepared.tokenizer, prepared.most)
+    judge = Judge(learner, job, encoded, settings, group, frozen=prepared.method.freeze)
     if group.is_first and "run" not in run_directory.facts:
         precision = resolve_precision(settings.precision, learner.device)
         run_directory.note(run=unfinished_manifest(prepared, settings, precision, _named(prepared.options)))
-    say(_plan(settings, len(features), job.items, judge.runner.dtype, group))
+    say(plan(settings, len(lesson.features), job.items, judge.runner.dtype, group))
     found = run_directory.store.newest()
     for name, reason in run_directory.store.problems() if found is None else found.skipped:
         say(f"{name} was skipped: {reason}.")
@@ -215,7 +245,9 @@ def _train(
         write_model=lambda place, weights: write_model(place, learner, prepared.tokenizer, weights),
         going_on=f"Continue with: {command}",
     )
-    result = fit(learner, features, settings, judge.score, keeping=keeping, group=group)
+    result = fit(
+        learner, lesson.features, settings, judge.score, objective=lesson.objective, keeping=keeping, group=group
+    )
     predictions, seconds = judge.timed()
     for field, value in job.learned(predictions).items():
         setattr(learner.config, field, value)
@@ -226,7 +258,9 @@ def _train(
             files=prepared.files,
             task=job,
             settings=settings,
-            result=result,
+            method=prepared.method,
+            class_weights=lesson.weights,
+            result=replace(result, seconds=result.seconds + lesson.seconds),
             model=prepared.model_facts,
             limit=prepared.limit,
             training_set=prepared.training_set,
@@ -237,7 +271,11 @@ def _train(
             total_seconds=time.perf_counter() - start,
             processes=group.count,
         )
-        return write_results(directory, run, learner, prepared.tokenizer)
+        return write_results(
+            directory,
+            run,
+            lambda place: write_result(place, learner, prepared.tokenizer, prepared.method, prepared.model_facts),
+        )
 
     return group.first_does(publish)
 
@@ -250,7 +288,7 @@ def _budget(prepared: Prepared, run_directory: RunDirectory) -> int:
     learner, limit = prepared.learner, prepared.options["max_memory"]
     most = MAX_TOKENS.get(learner.device.type, MAX_TOKENS_ELSEWHERE)
     held = resident_bytes()
-    if limit is not None and held is not None:
+    if limit is not None and held is not None and not prepared.method.freeze:
         trained = learner.num_parameters(only_trainable=True)
         most = token_budget(learner.config, trained, parse_size(limit), held, most)
     most = prepared.group.share(most)
@@ -259,20 +297,19 @@ def _budget(prepared: Prepared, run_directory: RunDirectory) -> int:
     return most
 
 
-def write_model(place: Path, model: Any, tokenizer: Any, weights: dict[str, Tensor]) -> None:
-    """A model directory; ``weights`` replace those of the model."""
-    names: dict[int, str] = {id(p): name for name, p in model.named_parameters()}
-    state = dict(model.state_dict())
-    for name, parameter in model.named_parameters(remove_duplicate=False):
-        state[name] = weights.get(names[id(parameter)], state[name])
-    model.save_pretrained(place, state_dict=state)
-    tokenizer.save_pretrained(place)
-
-
 def _of_the_run(options: dict[str, Any]) -> dict[str, Any]:
     """Options that decide what comes out."""
     apart = ("checkpoint_steps", "evaluation", "model")
     return json_options({name: value for name, value in options.items() if name not in apart})
+
+
+def _plain(options: dict[str, Any]) -> dict[str, Any]:
+    """Options as the command line has them."""
+    weights = options["class_weights"]
+    return options | {
+        "class_weights": weights_text(weights) if isinstance(weights, Mapping) else weights,
+        "freeze": options["freeze"] or None,
+    }
 
 
 def _named(options: dict[str, Any]) -> dict[str, Any]:
@@ -306,70 +343,27 @@ def make_settings(options: dict[str, Any]) -> FitSettings:
     """
     if options["precision"] not in PRECISIONS:
         raise UsageError(f"precision is {options['precision']!r}; expected one of {', '.join(PRECISIONS)}.")
-    names = ("epochs", "learning_rate", "batch_size", "seed", "minutes", "checkpoint_steps", "precision")
-    asked = {name: options[name] for name in names if options[name] is not None}
+    names = {
+        **{name: name for name in ("epochs", "learning_rate", "batch_size", "seed", "minutes", "checkpoint_steps")},
+        **{name: name for name in ("precision", "weight_decay", "layer_decay")},
+        "warmup": "warmup_ratio",
+    }
+    asked = {field: options[name] for name, field in names.items() if options.get(name) is not None}
     if options["max_memory"] is not None:
         asked["max_memory"] = parse_size(options["max_memory"])
     return FitSettings(**asked)
 
 
-def _with_defaults(settings: FitSettings, task: Defaults, *, learning_rate: float | None, epochs: int | None) -> Any:
+def _with_defaults(settings: FitSettings, task: Defaults, options: dict[str, Any]) -> FitSettings:
     return replace(
         settings,
-        epochs=epochs or task.epochs,
-        learning_rate=learning_rate or task.learning_rate,
+        epochs=options["epochs"] or task.epochs,
+        learning_rate=options["learning_rate"] or task.learning_rate,
         head_factor=task.head_factor,
     )
-
-
-def load_learner(source: Path, job: TrainingTask, seed: int, group: Processes) -> tuple[Any, Any]:
-    """The model to train, with the labels of the data, and its tokeniser. A head for other labels is not kept."""
-    torch.manual_seed(seed_for(seed))
-    config = AutoConfig.from_pretrained(source, **job.configuration())
-    quiet = logging.getLogger("bothways")
-    level, quiet.level = quiet.level, logging.ERROR  # that the head is new is the point here
-    try:
-        cls = model_class(config.model_type, job.model_task)
-        model = cls.from_pretrained(source, config=config, ignore_mismatched_sizes=True)
-    finally:
-        quiet.setLevel(level)
-    tokenizer = AutoTokenizer.from_pretrained(source)
-    check_tokenizer(model, tokenizer)
-    return model.to(best_device(group.local_rank)), tokenizer
 
 
 def _checked_limit(asked: int | None, most: int | None) -> int | None:
     if asked is not None and (asked < 4 or (most is not None and asked > most)):
         raise UsageError(f"max_length is {asked}; this model reads from 4 to {most} tokens.")
     return asked
-
-
-PROBLEMS = {
-    "blank_texts": "blank texts were skipped",
-    "missing_labels": "rows without a label were skipped",
-    "conflicts": "texts occur again with another label",
-}
-
-
-def _about(job: TrainingTask) -> str:
-    split = job.split
-    where = "held out" if split.held_out else "in the evaluation file"
-    labels = f", {len(job.label_names)} labels ({job.kind})" if len(job.label_names) > 1 else f" ({job.kind})"
-    lines = [f"{len(split.train):,} {job.items} to train on, {len(split.evaluation):,} {where}{labels}."]
-    for name, count in split.problems.items():
-        if count and name != "duplicates":
-            lines.append(f"{count:,} {PROBLEMS.get(name, name.replace('_', ' '))}.")
-    if split.leaks:
-        lines.append(
-            f"{split.leaks:,} evaluation {job.items} are also in the training data: the scores are too good by that "
-            "much."
-        )
-    return " ".join(lines)
-
-
-def _plan(settings: FitSettings, count: int, items: str, dtype: torch.dtype | None, group: Processes) -> str:
-    batch = settings.batch_size * group.count
-    steps = -(-count // batch) * settings.epochs
-    precision = str(dtype or torch.float32).removeprefix("torch.")
-    epochs = f"{settings.epochs} epoch{'' if settings.epochs == 1 else 's'}"
-    return f"Training {epochs}, {steps:,} steps of {batch} {items}, in {precision}."
