@@ -39,6 +39,35 @@ def train_command(
     epochs: Annotated[int | None, typer.Option(help="Passes over the data.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Highest learning rate.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Examples a step.")] = None,
+    warmup: Annotated[float | None, typer.Option(help="Share of the steps in which the rate rises.")] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="Pull of matrices towards 0.")] = None,
+    layer_decay: Annotated[
+        float | None, typer.Option(help="Rate of each layer as a multiple of that of the layer above, such as 0.9.")
+    ] = None,
+    class_weights: Annotated[
+        str | None, typer.Option(help="What labels weigh: balanced, or by name as 'pos=2,neg=1'.")
+    ] = None,
+    label_smoothing: Annotated[
+        float | None, typer.Option(help="Probability given to all classes alike, such as 0.1.")
+    ] = None,
+    lora: Annotated[
+        int | None, typer.Option(help="Train thin matrices of this rank, such as 8; the result is a small adapter.")
+    ] = None,
+    freeze: Annotated[
+        bool, typer.Option("--freeze", help="Train only the head: the encoder reads every text once.")
+    ] = False,
+    teacher: Annotated[
+        str | None, typer.Option(help="A larger model with the same labels whose answers are learned too.")
+    ] = None,
+    teacher_weight: Annotated[
+        float | None, typer.Option(help="Share of the teacher's answers in the loss.  [default: 0.5]")
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="What divides the logits of both models.  [default: 2]")
+    ] = None,
+    teacher_vectors: Annotated[
+        float | None, typer.Option(help="Weight of the distance to the teacher's vectors.  [default: 0]")
+    ] = None,
     max_length: Annotated[int | None, typer.Option(help="Tokens of a text that training reads.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the split, the order, the new head and dropout.")] = 42,
     minutes: Annotated[float | None, typer.Option(help="Stop training after this time.")] = None,
@@ -71,6 +100,17 @@ def train_command(
             epochs=epochs,
             learning_rate=learning_rate,
             batch_size=batch_size,
+            warmup=warmup,
+            weight_decay=weight_decay,
+            layer_decay=layer_decay,
+            class_weights=class_weights,
+            label_smoothing=label_smoothing,
+            lora=lora,
+            freeze=freeze,
+            teacher=teacher,
+            teacher_weight=teacher_weight,
+            temperature=temperature,
+            teacher_vectors=teacher_vectors,
             max_length=max_length,
             seed=seed,
             minutes=minutes,

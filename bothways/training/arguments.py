@@ -41,6 +41,11 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
+def _is_weights(value: Any) -> bool:
+    named = isinstance(value, Mapping) and all(_is_text(k) and _is_number(v) for k, v in value.items())
+    return _is_text(value) or named
+
+
 def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
@@ -57,10 +62,18 @@ _EXPECTED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "model": (_is_path, "a name or the path of a directory"),
     **dict.fromkeys(("text_column", "label_column", "kind", "encoding", "format"), (_is_text, _TEXT)),
     **dict.fromkeys(("task", "precision"), (_is_text, _TEXT)),
-    **dict.fromkeys(("epochs", "batch_size", "max_length", "seed", "checkpoint_steps"), (_is_whole, _WHOLE)),
-    **dict.fromkeys(("learning_rate", "minutes"), (_is_number, _NUMBER)),
+    **dict.fromkeys(("epochs", "batch_size", "max_length", "seed", "checkpoint_steps", "lora"), (_is_whole, _WHOLE)),
+    **dict.fromkeys(
+        (
+            *("learning_rate", "minutes", "warmup", "weight_decay", "layer_decay"),
+            *("label_smoothing", "teacher_weight", "temperature", "teacher_vectors"),
+        ),
+        (_is_number, _NUMBER),
+    ),
+    "class_weights": (_is_weights, "'balanced', a text such as 'pos=2,neg=1', or a dictionary of numbers"),
+    "teacher": (_is_path, "a name or the path of a directory"),
     "max_memory": (_is_text, "a size such as '4GB'"),
-    "fresh": (lambda value: isinstance(value, bool), "True or False"),
+    **dict.fromkeys(("fresh", "freeze"), (lambda value: isinstance(value, bool), "True or False")),
     "say": (callable, "a function of one line"),
 }
-_MAY_BE_NONE = set(_EXPECTED) - {"data", "output", "model", "task", "seed", "precision", "fresh", "say"}
+_MAY_BE_NONE = set(_EXPECTED) - {"data", "output", "model", "task", "seed", "precision", "fresh", "freeze", "say"}

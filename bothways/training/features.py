@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bothways.batching import PackedBatch, collate
+from bothways.batching import collate
 from bothways.engine.order import shard
 from bothways.engine.processes import Processes
 from bothways.engine.seeds import epoch_order

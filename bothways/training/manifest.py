@@ -15,6 +15,7 @@ import torch
 
 import bothways
 from bothways.checkpoints.weights import sha256_of
+from bothways.resolver.adapters import ADAPTER_WEIGHTS
 
 FORMAT = 1
 LIBRARIES = ("torch", "tokenizers", "safetensors", "numpy", "scikit-learn")
@@ -61,8 +62,13 @@ def hardware() -> dict[str, Any]:
 
 def model_identity(name: str, directory: Path) -> dict[str, Any]:
     """The starting model: the name it was asked by, and the hash of its weights if they are one file."""
-    weights = directory / "model.safetensors"
-    return {"name": name, "sha256": sha256_of(weights) if weights.is_file() else None}
+    return {"name": name, "sha256": weights_hash(directory)}
+
+
+def weights_hash(directory: Path) -> str | None:
+    """Of a model's weights, or of an adapter's; None if they are several files."""
+    files = [directory / name for name in ("model.safetensors", ADAPTER_WEIGHTS)]
+    return next((sha256_of(file) for file in files if file.is_file()), None)
 
 
 def now() -> str:
@@ -76,7 +82,9 @@ def command_line(data: Sequence[str | os.PathLike[str]], options: dict[str, Any]
 
     words = ["bothways", "train", *map(str, data)]
     for name, value in options.items():
-        if value is not None:
+        if value is True:
+            words.append(f"--{name.replace('_', '-')}")
+        elif value is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]
     return shlex.join(words)
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bothways.checkpoints.weights import sha256_of
 from bothways.directories import publishing
 from bothways.evaluation.baseline import Predictions
 from bothways.evaluation.verdict import Comparison, Contender, compare
 from bothways.files import write_json
-from bothways.training.manifest import FORMAT, command_line, hardware, json_options, now, versions
+from bothways.training.manifest import FORMAT, command_line, hardware, json_options, now, versions, weights_hash
+from bothways.training.method import Method
 from bothways.training.publish import MANIFEST
 from bothways.training.scoring import SELECTION
 from bothways.training.settings import FitResult, FitSettings
@@ -28,6 +29,7 @@ class Run:
         model: name and hash of the model it started from.
         limit: tokens of an example that training read.
         windowed: evaluation examples that were read in several windows.
+        method: how it learned. class_weights: what each class weighed; None where all weighed the same.
         processes: that trained together.
         predict_seconds: to answer all evaluation examples, tokenisation left out.
     """
@@ -36,6 +38,8 @@ class Run:
     files: tuple[str, ...]
     task: TrainingTask
     settings: FitSettings
+    method: Method
+    class_weights: dict[str, float] | None
     result: FitResult
     model: dict[str, Any]
     limit: int
@@ -65,17 +69,20 @@ class TrainOutcome:
     notes: tuple[str, ...]
 
 
-def write_results(directory: Path, run: Run, model: Any, tokenizer: Any) -> TrainOutcome:
-    """Compare, and publish the directory: whole, or not at all."""
+def write_results(directory: Path, run: Run, write_model: Callable[[Path], None]) -> TrainOutcome:
+    """Compare, and publish the directory: whole, or not at all.
+
+    Args:
+        write_model: writes the files of model and tokeniser into a directory.
+    """
     from bothways.training.report import write_training_report
 
     gold = run.task.gold()
     metrics = run.task.metrics(run.predictions)
     with publishing(directory) as temporary:
-        model.save_pretrained(temporary)
-        tokenizer.save_pretrained(temporary)
+        write_model(temporary)
         comparison = _compare(run, gold, sum(p.stat().st_size for p in temporary.glob("*.safetensors")) / 1e6)
-        manifest = make_manifest(run, directory, metrics, comparison, sha256_of(temporary / "model.safetensors"))
+        manifest = make_manifest(run, directory, metrics, comparison, weights_hash(temporary))
         write_training_report(temporary, run, comparison, manifest)
         manifest["files"] = sorted(path.name for path in temporary.iterdir())
         write_json(temporary / MANIFEST, manifest)
@@ -107,7 +114,7 @@ def notes(run: Run) -> tuple[str, ...]:
 
 
 def make_manifest(
-    run: Run, directory: Path, metrics: dict[str, Any], comparison: Comparison, weights_hash: str
+    run: Run, directory: Path, metrics: dict[str, Any], comparison: Comparison, trained_sha256: str | None
 ) -> dict[str, Any]:
     """The run as JSON values."""
     task, split, result = run.task, run.task.split, run.result
@@ -119,7 +126,7 @@ def make_manifest(
         "labels": list(task.label_names),
         "command": command_line(run.files, {"output": directory, **run.options}),
         "options": json_options(run.options),
-        "model": {**run.model, "trained_sha256": weights_hash},
+        "model": {**run.model, "trained_sha256": trained_sha256},
         "data": {
             "files": list(run.files),
             "columns": split.columns,
@@ -136,6 +143,7 @@ def make_manifest(
             "windowed_evaluation_texts": run.windowed,
         },
         "settings": asdict(run.settings),
+        "method": {**asdict(run.method), "class_weights": run.class_weights},
         "training": {
             "history": [asdict(record) for record in result.history],
             "best_epoch": result.best_epoch,

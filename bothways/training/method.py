@@ -1,0 +1,117 @@
+"""How a model learns, beyond numbers: which of its parts, from which loss. Checked before any work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from bothways.errors import UsageError
+from bothways.training.objectives import BALANCED, parse_weights
+from bothways.training.task import Defaults
+
+LORA_RATE = 5e-4
+FROZEN = Defaults(epochs=30, learning_rate=1e-3, head_factor=1.0)
+WITH_CLASSES = ("single", "entities")
+"""Kinds of labels that cross entropy is about."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """Attributes:
+    class_weights: ``"balanced"`` or ``"pos=2,neg=1"``; None weighs all classes alike.
+    label_smoothing: probability that is given to all classes alike.
+    lora: rank of the matrices that learn beside the encoder, which stays as it is; None trains all.
+    freeze: train only the head.
+    teacher: a classifier with the same labels to learn from.
+    teacher_weight: share of its answers in the loss; the labels have the rest.
+    temperature: by which the logits of both are divided.
+    teacher_vectors: weight of the distance between both models' vectors.
+    """
+
+    class_weights: str | None = None
+    label_smoothing: float = 0.0
+    lora: int | None = None
+    freeze: bool = False
+    teacher: str | None = None
+    teacher_weight: float = 0.5
+    temperature: float = 2.0
+    teacher_vectors: float = 0.0
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Method:
+        """From the options of ``train``; what was not asked for has its default.
+
+        Raises:
+            UsageError: values that cannot be, or that do not go together; all of them.
+        """
+        asked = {f.name: options[f.name] for f in fields(cls) if options.get(f.name) is not None}
+        method = cls(**asked)
+        problems = [*method._impossible(), *method._together(options)]
+        if problems:
+            raise UsageError("; ".join(problems) + ".")
+        return method
+
+    def check_task(self, job: Any) -> None:
+        """Refuse what the labels of the data have no room for.
+
+        Raises:
+            UsageError: naming the option, the task and what to do.
+        """
+        given = {
+            "--class-weights": self.class_weights is not None,
+            "--label-smoothing": self.label_smoothing > 0,
+            "--teacher": self.teacher is not None,
+        }
+        where = f"the labels of this {job.name} data are of kind {job.kind!r}"
+        if job.kind not in WITH_CLASSES:
+            for option in [name for name, is_given in given.items() if is_given]:
+                raise UsageError(f"{option} is for one class for each text or token; {where}. Drop it.")
+        if job.model_task == "multiple-choice":
+            for option in [name for name in ("--class-weights", "--teacher") if given[name]]:
+                raise UsageError(f"{option} is for classes; the choices of {job.name} are others each time. Drop it.")
+        if self.freeze and job.kind == "answers":
+            raise UsageError(
+                f"--freeze trains the head alone, and that of {job.name} is one matrix, which finds no answers in what "
+                "an encoder says that never learned to. Take --lora 8 instead."
+            )
+
+    def defaults(self, task: Defaults) -> Defaults:
+        """Settings that suit the task and this method."""
+        if self.freeze:
+            return FROZEN
+        if self.lora is not None:
+            # the head's rate stays what it is when everything learns
+            head = task.head_factor * task.learning_rate / LORA_RATE
+            return replace(task, learning_rate=LORA_RATE, head_factor=max(1.0, head))
+        return task
+
+    def _impossible(self) -> list[str]:
+        if self.class_weights is not None and self.class_weights.strip() != BALANCED:
+            parse_weights(self.class_weights)
+        found = [
+            ("label_smoothing", self.label_smoothing, 0 <= self.label_smoothing < 1, "a number from 0 to below 1"),
+            ("lora", self.lora, self.lora is None or self.lora >= 1, "a rank: a whole number from 1, such as 8"),
+            ("teacher_weight", self.teacher_weight, 0 < self.teacher_weight <= 1, "a number above 0 and at most 1"),
+            ("temperature", self.temperature, 0 < self.temperature < 1e3, "a number above 0 and below 1000"),
+            ("teacher_vectors", self.teacher_vectors, 0 <= self.teacher_vectors < 1e6, "a number from 0 to below 1e6"),
+        ]
+        return [f"{name} is {value}, expected {expected}" for name, value, ok, expected in found if not ok]
+
+    def _together(self, options: Mapping[str, Any]) -> list[str]:
+        found = []
+        if self.freeze and self.lora is not None:
+            found.append("--freeze and --lora were both given: the encoder stays as it is, or learns a little")
+        if self.freeze and options.get("layer_decay") is not None:
+            found.append("--layer-decay is about the layers of the encoder, none of which learns with --freeze")
+        if self.freeze and self.teacher_vectors:
+            found.append("--teacher-vectors is about the encoder's vectors, which stay as they are with --freeze")
+        if self.teacher is None:
+            names = ("teacher_weight", "temperature", "teacher_vectors")
+            given = [f"--{name.replace('_', '-')}" for name in names if options.get(name) is not None]
+            if given:
+                found.append(f"{' and '.join(given)} without --teacher says nothing: name the model to learn from")
+        return found
+
+
+__all__ = ["Method"]
