@@ -96,6 +96,7 @@ def _train(run: PastRun, order: Order, group: Any) -> int:
             group=group,
             stop_after=order.until,
             clock=list(run.clock),
+            objective=prepared.lesson.objective,
         )
     except Interrupted:
         newest = store.newest()
