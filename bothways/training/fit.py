@@ -157,9 +157,12 @@ class _Fit(Events):
         """Train to the end, or until stopped."""
         self.model.train()
         state = self.state
-        if state.progress.epoch > len(state.history):  # it was left while it evaluated
+        if self._time_is_up():
+            self.stopped = "time"
+        epoch_is_over = state.progress.epoch_step == 0 or self.stopped is not None
+        if state.progress.step > state.evaluated_step and epoch_is_over:  # it was left while it evaluated
             self.epoch_end()
-        if state.progress.step < self.total_steps and not self._time_is_up():
+        if state.progress.step < self.total_steps and self.stopped is None:
             run(self.stepper, self.source, state.progress, self)
         self._restore_best()
 
@@ -231,6 +234,7 @@ class _Fit(Events):
         loss = self.loss_sum.item() / max(1, self.loss_count)
         self.loss_sum, self.loss_count = torch.zeros_like(self.loss_sum), 0
         epoch = len(state.history) + 1
+        state.evaluated_step = progress.step
         state.history.append(EpochRecord(epoch=epoch, train_loss=loss, score=score, seconds=progress.seconds))
         if state.best_score is None or score > state.best_score:
             state.best_score, state.best_epoch = score, epoch

@@ -128,6 +128,20 @@ def test_a_signal_while_evaluating_is_granted_at_once_and_the_evaluation_repeate
     assert len(result.history) == 3 and digest_of(dict(model.named_parameters())) == whole[0]
 
 
+def test_a_signal_in_the_last_evaluation_of_a_run_against_the_clock(tmp_path):
+    limited = FitSettings(epochs=40, batch_size=5, learning_rate=1e-2, precision="float32", minutes=1e-6)
+    model = tiny_model(dropout=0.2)
+
+    def evaluate() -> float:
+        signal.raise_signal(signal.SIGTERM)
+        raise AssertionError("went on")
+
+    with pytest.raises(Interrupted, match="Stopped after step 1 of 200"):
+        fit(model, tiny_features(), limited, evaluate, keeping=keeping_in(tmp_path, model))
+    _, result = trained(tmp_path, settings=limited)
+    assert (result.steps, result.best_epoch, len(result.history), result.stopped) == (1, 1, 1, "time")
+
+
 def test_a_run_against_the_clock_can_be_repeated_from_its_notes():
     limited = FitSettings(epochs=40, batch_size=5, learning_rate=1e-2, precision="float32", minutes=0.01)
     model, again = tiny_model(dropout=0.2), tiny_model(dropout=0.2)
