@@ -76,6 +76,8 @@ _SCHEDULES = (
     "get_wsd_schedule",
 )
 _COLLATORS = (
+    "DataCollator",
+    "DataCollatorForMultipleChoice",
     "DataCollatorForSeq2Seq",
     "DataCollatorForTokenClassification",
     "DataCollatorWithPadding",
@@ -96,6 +98,7 @@ _WHERE: dict[str, str] = {
     **dict.fromkeys(_TOKENIZERS, "bothways.tokenizers"),
     **dict.fromkeys(_SCHEDULES, "bothways.engine.schedules"),
     **dict.fromkeys(_COLLATORS, "bothways.trainer.collators"),
+    **dict.fromkeys(("DataCollatorForLanguageModeling", "DataCollatorForWholeWordMask"), "bothways.trainer.masking"),
     **dict.fromkeys(_TRAINER_ARGUMENTS, "bothways.trainer.arguments"),
     **dict.fromkeys(_CALLBACKS, "bothways.trainer.callbacks"),
     **dict.fromkeys(("EvalPrediction", "IntervalStrategy"), "bothways.trainer.outputs"),

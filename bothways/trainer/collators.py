@@ -7,7 +7,7 @@ Shapes: B examples, S columns of the padded rectangle.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +15,13 @@ import numpy as np
 import torch
 
 from bothways.errors import InputError
+from bothways.trainer.uneven import shape_of, why_not
 
 FILLED = ("input_ids", "attention_mask", "token_type_ids", "special_tokens_mask")
 """The columns that ``tokenizer.pad`` fills up."""
 LABELS = ("label", "label_ids", "labels")
+DataCollator = Callable[[list[Any]], dict[str, Any]]
+"""From examples to a batch; anything that can be called so is a collator."""
 
 
 def default_data_collator(features: Sequence[Any], return_tensors: str = "pt") -> dict[str, Any]:
@@ -36,8 +39,8 @@ def default_data_collator(features: Sequence[Any], return_tensors: str = "pt") -
     Raises:
         InputError: examples that make no rectangle of numbers, or whose columns differ.
     """
-    kind = _check_kind(return_tensors)
-    rows = _rows(features)
+    kind = check_kind(return_tensors)
+    rows = rows_of(features)
     batch: dict[str, Any] = {}
     for key in ("label", "label_ids"):
         if rows[0].get(key) is not None:
@@ -80,7 +83,7 @@ class DataCollatorWithPadding:
 
     def __call__(self, features: Sequence[Mapping[str, Any]]) -> Any:
         """A ``BatchEncoding`` of (B, S) tensors, and (B, ...) for what is not filled up."""
-        batch = _padded(self, features, self.return_tensors)
+        batch = padded(self, features, self.return_tensors)
         for key in ("label", "label_ids"):
             if key in batch:
                 batch["labels"] = batch[key]
@@ -103,7 +106,7 @@ class DataCollatorForTokenClassification:
     return_tensors: str = "pt"
 
     def __call__(self, features: Sequence[Mapping[str, Any]], return_tensors: str | None = None) -> Any:
-        kind = _check_kind(return_tensors or self.return_tensors)
+        kind = check_kind(return_tensors or self.return_tensors)
         return self.torch_call(features) if kind == "pt" else self.numpy_call(features)
 
     def torch_call(self, features: Sequence[Mapping[str, Any]]) -> Any:
@@ -123,7 +126,7 @@ class DataCollatorForTokenClassification:
 
     def _with_labels(self, features: Sequence[Any], kind: str) -> tuple[Any, str, list[list[int]] | None]:
         name, labels, rest = _split_labels(features)
-        batch = _padded(self, rest, kind)
+        batch = padded(self, rest, kind)
         if labels is None:
             return batch, name, None
         return batch, name, _filled(self, name, labels, batch["input_ids"].shape[1])
@@ -151,7 +154,7 @@ class DataCollatorForSeq2Seq:
         name, labels, rest = _split_labels(features)
         if labels is not None and all(label is None for label in labels):
             labels = None
-        batch = _padded(self, rest, kind)
+        batch = padded(self, rest, kind)
         batch["labels"] = None
         if labels is None:
             return batch
@@ -167,18 +170,61 @@ class DataCollatorForSeq2Seq:
         return batch
 
 
-def _check_kind(kind: str) -> str:
+@dataclass
+class DataCollatorForMultipleChoice:
+    """Fills up questions with their choices: every column of an example is a list with a row for each choice.
+
+    Attributes: those of ``DataCollatorWithPadding``.
+    """
+
+    tokenizer: Any
+    padding: bool | str = True
+    max_length: int | None = None
+    pad_to_multiple_of: int | None = None
+    return_tensors: str = "pt"
+
+    def __call__(self, features: Sequence[Mapping[str, Any]], return_tensors: str | None = None) -> dict[str, Any]:
+        """(B, choices, S) by name, and ``labels`` int64 (B,) if there are any.
+
+        Raises:
+            InputError: examples with different numbers of choices.
+        """
+        kind = check_kind(return_tensors or self.return_tensors)
+        _, labels, rest = _split_labels(features)
+        n_choices = len(rest[0]["input_ids"])
+        for index, row in enumerate(rest):
+            for name, rows in row.items():
+                if len(rows) != n_choices:
+                    raise InputError(
+                        f"{name} has {len(rows)} choices in example {index}, but input_ids has {n_choices} in example "
+                        "0. All examples of a batch need the same number of choices."
+                    )
+        flat = [{name: rows[i] for name, rows in row.items()} for row in rest for i in range(n_choices)]
+        batch: dict[str, Any] = {
+            name: value.reshape(len(rest), n_choices, -1) for name, value in padded(self, flat, kind).items()
+        }
+        if labels is not None:
+            batch["labels"] = torch.tensor(labels, dtype=torch.int64) if kind == "pt" else np.array(labels, np.int64)
+        return batch
+
+
+def check_kind(kind: str) -> str:
     if kind not in ("pt", "np"):
         raise InputError(f"return_tensors is {kind!r}, expected 'pt' (PyTorch) or 'np' (NumPy).")
     return kind
 
 
-def _rows(features: Sequence[Any]) -> list[Mapping[str, Any]]:
+def rows_of(features: Sequence[Any]) -> list[Mapping[str, Any]]:
     """The examples as mappings that all have the same keys."""
     if not len(features):
         raise InputError("there are no examples to collate. Does the data set, or the sampler, give empty batches?")
     rows = []
     for index, feature in enumerate(features):
+        if isinstance(feature, str):
+            raise InputError(
+                f"example {index} is a text (str): {feature[:30]!r}. Tokenise the texts first: the data set holds what "
+                "the tokeniser returns, with a label, for example {**tokenizer(text), 'label': 0}."
+            )
         if not isinstance(feature, Mapping) and not hasattr(feature, "__dict__"):
             raise InputError(
                 f"example {index} is a {type(feature).__name__}, expected a mapping from names of columns to values. "
@@ -217,7 +263,7 @@ def _column(key: str, rows: Sequence[Mapping[str, Any]], kind: str) -> Any:
             if key in LABELS
             else "Pass padding=True and truncation=True when tokenising, or use DataCollatorWithPadding(tokenizer)."
         )
-        raise InputError(_why_not(key, values, advice) or f"{key} makes no tensor: {problem}") from problem
+        raise InputError(why_not(key, values, advice) or f"{key} makes no tensor: {problem}") from problem
 
 
 def _typed(values: list[Any], sample: Any, kind: str) -> Any:
@@ -229,15 +275,15 @@ def _typed(values: list[Any], sample: Any, kind: str) -> Any:
 
 def _split_labels(features: Sequence[Any]) -> tuple[str, list[Any] | None, list[dict[str, Any]]]:
     """The name of the column of labels, the labels if there are any, and the examples without them."""
-    rows = _rows(features)
+    rows = rows_of(features)
     name = "label" if "label" in rows[0] else "labels"
     labels = [row[name] for row in rows] if name in rows[0] else None
     return name, labels, [{key: value for key, value in row.items() if key != name} for row in rows]
 
 
-def _padded(collator: Any, features: Sequence[Any], kind: str) -> Any:
+def padded(collator: Any, features: Sequence[Any], kind: str) -> Any:
     """What ``tokenizer.pad`` makes of the examples."""
-    rows = _rows(features)
+    rows = rows_of(features)
     try:
         return collator.tokenizer.pad(
             rows,
@@ -265,10 +311,10 @@ def _why_not_padded(collator: Any, rows: Sequence[Mapping[str, Any]]) -> str | N
                 advice = "For a label for each token use DataCollatorForTokenClassification, which fills labels up."
             elif key in FILLED:
                 advice = "Give the collator padding=True."
-            if reason := _why_not(key, values, advice):
+            if reason := why_not(key, values, advice):
                 return reason
             continue
-        if reason := _why_not(key, values, None):
+        if reason := why_not(key, values, None):
             return reason
         for index, row in enumerate(rows):
             found, expected = len(row[key]), len(row["input_ids"])
@@ -283,33 +329,13 @@ def _why_not_padded(collator: Any, rows: Sequence[Mapping[str, Any]]) -> str | N
     return None
 
 
-def _why_not(key: str, values: Sequence[Any], advice: str | None) -> str | None:
-    """Why the values of one column make no tensor; lengths count if there is advice for them."""
-    shapes = []
-    for index, value in enumerate(values):
-        if value is None:
-            return f"{key} is None in example {index}. Remove the column, or give every example a value."
-        if (text := _first_text(value)) is not None:
-            return (
-                f"{key} has the text {text[:30]!r} in example {index}, and a tensor holds numbers. Tokenise it, make "
-                "numbers of it, or remove the column (Trainer does with remove_unused_columns=True)."
-            )
-        shapes.append(_shape(value))
-        if shapes[-1] is None:
-            return f"{key} is nested unevenly in example {index}: a tensor needs rows of one length."
-    for index, shape in enumerate(shapes):
-        if advice is not None and shape != shapes[0]:
-            return f"{key} has {_size(shapes[0])} in example 0 and {_size(shape)} in example {index}. {advice}"
-    return None
-
-
 def _filled(collator: Any, name: str, labels: Sequence[Any], target: int) -> list[list[Any]]:
     """Labels filled up to ``target`` on the tokeniser's side."""
-    if reason := _why_not(name, labels, None):
+    if reason := why_not(name, labels, None):
         raise InputError(reason)
     rows = []
     for index, label in enumerate(labels):
-        shape = _shape(label)
+        shape = shape_of(label)
         if shape is None or len(shape) != 1:
             raise InputError(
                 f"{name} is {label!r:.40} in example {index}, expected a list with a label for each token. For one "
@@ -330,32 +356,9 @@ def _pads(collator: Any) -> bool:
     return collator.padding not in (False, "do_not_pad")
 
 
-def _first_text(value: Any) -> str | None:
-    """A text in a value or in the lists it is made of."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, (list, tuple)):
-        return next((text for part in value if (text := _first_text(part)) is not None), None)
-    return None
-
-
-def _shape(value: Any) -> tuple[int, ...] | None:
-    """The shape of a number, nested lists or a tensor; None if they are uneven."""
-    if not isinstance(value, (list, tuple)):
-        return tuple(getattr(value, "shape", ()))
-    shapes = {_shape(part) for part in value}
-    if len(shapes) > 1 or None in shapes:
-        return None
-    return (len(value), *next(iter(shapes), ()))  # type: ignore[misc]
-
-
-def _size(shape: tuple[int, ...] | None) -> str:
-    if not shape:
-        return "a single value"
-    return f"{shape[0]} values" if len(shape) == 1 else f"shape {shape}"
-
-
 __all__ = [
+    "DataCollator",
+    "DataCollatorForMultipleChoice",
     "DataCollatorForSeq2Seq",
     "DataCollatorForTokenClassification",
     "DataCollatorWithPadding",

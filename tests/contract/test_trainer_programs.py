@@ -43,7 +43,6 @@ NOT_YET = {
     "habits.layers_of_distilbert_frozen_by_name": "parameters of DistilBERT have other names",
     "habits.switches_that_change_no_number": "include_num_input_tokens_seen=True leaves out padding and train_runtime",
     "optimization.rates_by_layer": "gradients are clipped by the norm of the optimizer's parameters, not the model's",
-    "other_tasks.masked_words": "no DataCollatorForLanguageModeling",
     "scripts.a_script_with_a_command_line": "no log_metrics and save_metrics; lr_scheduler_type is text",
 }
 """Programs that do not give the same here, and why."""

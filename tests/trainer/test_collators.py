@@ -355,3 +355,32 @@ def test_no_labels_are_whole_numbers_too(tokenizers):
         m.DataCollatorForSeq2Seq(t)(features) for m, t in zip((bothways, transformers), tokenizers["fast"], strict=True)
     )
     same(found, expected)
+
+
+CHOICES = st.integers(1, 4).flatmap(
+    lambda n: st.lists(
+        st.lists(st.lists(st.integers(5, 12), min_size=1, max_size=7), min_size=n, max_size=n), min_size=1, max_size=4
+    )
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(rows=CHOICES, name=st.sampled_from(["label", "labels"]), multiple=st.sampled_from([None, 4]))
+def test_choices(tokenizers, rows, name, multiple):
+    made = []
+    for module, tokenizer in zip((bothways, transformers), tokenizers["fast"], strict=True):
+        features = [
+            {"input_ids": row, "attention_mask": [[1] * len(ids) for ids in row], name: i % len(row)}
+            for i, row in enumerate(rows)
+        ]
+        made.append(module.DataCollatorForMultipleChoice(tokenizer, pad_to_multiple_of=multiple)(features))
+        assert module is transformers or all(name in row for row in features)  # examples stay as they are
+    same(*made)
+
+
+def test_choices_without_labels_and_of_different_numbers(tokenizers):
+    collator = bothways.DataCollatorForMultipleChoice(tokenizers["fast"][0])
+    batch = collator([{"input_ids": [[5], [6, 7]]}, {"input_ids": [[5, 6, 7], [8]]}])
+    assert batch["input_ids"].shape == (2, 2, 3) and "labels" not in batch
+    with pytest.raises(InputError, match="3 choices in example 1.* 2 in example 0"):
+        collator([{"input_ids": [[5], [6]]}, {"input_ids": [[5], [6], [7]]}])
