@@ -71,6 +71,10 @@ def train_command(
     max_length: Annotated[int | None, typer.Option(help="Tokens of a text that training reads.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the split, the order, the new head and dropout.")] = 42,
     minutes: Annotated[float | None, typer.Option(help="Stop training after this time.")] = None,
+    tune: Annotated[
+        int | None,
+        typer.Option(help="Search settings first, with so many trials on a part of the training data."),
+    ] = None,
     max_memory: Annotated[str | None, typer.Option(help="What the process may hold, such as 4GB.")] = None,
     checkpoint_steps: Annotated[
         int | None, typer.Option(help="Steps between checkpoints; by default one now and then.")
@@ -114,6 +118,7 @@ def train_command(
             max_length=max_length,
             seed=seed,
             minutes=minutes,
+            tune=tune,
             max_memory=max_memory,
             checkpoint_steps=checkpoint_steps,
             fresh=fresh,

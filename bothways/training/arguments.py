@@ -62,7 +62,9 @@ _EXPECTED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "model": (_is_path, "a name or the path of a directory"),
     **dict.fromkeys(("text_column", "label_column", "kind", "encoding", "format"), (_is_text, _TEXT)),
     **dict.fromkeys(("task", "precision"), (_is_text, _TEXT)),
-    **dict.fromkeys(("epochs", "batch_size", "max_length", "seed", "checkpoint_steps", "lora"), (_is_whole, _WHOLE)),
+    **dict.fromkeys(
+        ("epochs", "batch_size", "max_length", "seed", "checkpoint_steps", "lora", "tune"), (_is_whole, _WHOLE)
+    ),
     **dict.fromkeys(
         (
             *("learning_rate", "minutes", "warmup", "weight_decay", "layer_decay"),

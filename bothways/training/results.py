@@ -15,6 +15,7 @@ from bothways.training.manifest import FORMAT, command_line, hardware, json_opti
 from bothways.training.method import Method
 from bothways.training.publish import MANIFEST
 from bothways.training.scoring import SELECTION
+from bothways.training.search import Search
 from bothways.training.settings import FitResult, FitSettings
 from bothways.training.task import JudgedBaseline, TrainingSet, TrainingTask
 
@@ -31,6 +32,7 @@ class Run:
         windowed: evaluation examples that were read in several windows.
         method: how it learned. class_weights: what each class weighed; None where all weighed the same.
         processes: that trained together.
+        search: for the settings, if there was one. advice: about settings that are not known to work.
         predict_seconds: to answer all evaluation examples, tokenisation left out.
     """
 
@@ -50,6 +52,8 @@ class Run:
     predict_seconds: float
     total_seconds: float
     processes: int = 1
+    search: Search | None = None
+    advice: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +97,7 @@ def write_results(directory: Path, run: Run, write_model: Callable[[Path], None]
 
 def notes(run: Run) -> tuple[str, ...]:
     """What the user should know beyond the scores, a sentence each."""
-    found = list(run.training_set.notes)
+    found = [*run.advice, *(run.search.notes() if run.search else ()), *run.training_set.notes]
     cut, items = run.training_set.cut, run.task.items
     if cut:
         found.append(
@@ -144,6 +148,8 @@ def make_manifest(
         },
         "settings": asdict(run.settings),
         "method": {**asdict(run.method), "class_weights": run.class_weights},
+        "search": run.search.to_json() if run.search else None,
+        "advice": list(run.advice),
         "training": {
             "history": [asdict(record) for record in result.history],
             "best_epoch": result.best_epoch,
