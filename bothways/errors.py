@@ -19,6 +19,10 @@ class OutOfMemoryError(BothwaysError, MemoryError):
     """More memory is held than the user allows."""
 
 
+class ToldElsewhereError(BothwaysError):
+    """One of several processes fails because another does, which tells why: the command line is silent about it."""
+
+
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C or SIGTERM ended long work after saving it. The message says what was saved and how to go on.
 

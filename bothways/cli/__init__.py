@@ -16,7 +16,7 @@ from bothways.cli.models import models_command
 from bothways.cli.predict import predict_command
 from bothways.cli.train import StoppedError, train_command
 from bothways.cli.verify_resume import verify_resume_command
-from bothways.errors import BothwaysError
+from bothways.errors import BothwaysError, ToldElsewhereError
 from bothways.progress import request_stop
 
 FAILED, WRONG_USE, INTERRUPTED = 1, 2, 130
@@ -48,8 +48,9 @@ def root(version: bool = typer.Option(False, "--version", help="Print the versio
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 1 failed, 2 wrong use, 130 interrupted."""
-    signal.signal(signal.SIGINT, _interrupt)
+    """Run the command line and exit: 0 done, 1 failed, 2 wrong use, 130 and 143 ended by Ctrl-C and by SIGTERM."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     sys.unraisablehook = _without_interrupts
     sys.exit(run(arguments))
 
@@ -60,6 +61,8 @@ def run(arguments: list[str] | None = None) -> int:
         code = app(args=arguments, standalone_mode=False)
     except StoppedError as stop:
         return _say(str(stop), stop.exit_code, label="")
+    except ToldElsewhereError as problem:
+        return problem.exit_code
     except BothwaysError as problem:
         return _say(str(problem), problem.exit_code)
     except (KeyboardInterrupt, typer.Abort):
@@ -76,11 +79,16 @@ def run(arguments: list[str] | None = None) -> int:
         text = f"{type(problem).__name__}: {problem}"
         return _say(f"unexpected problem: {text}. Set BOTHWAYS_DEBUG=1 to see where, and please report it.", FAILED)
     if code == INTERRUPTED:
-        return _say("Stopped. No file was written.", INTERRUPTED, label="")
+        return _say("Stopped. Nothing half-written is left.", 128 + _stopped_by, label="")
     return code if isinstance(code, int) else 0
 
 
-def _interrupt(*_: object) -> None:
+_stopped_by: int = signal.SIGINT
+
+
+def _interrupt(number: int, frame: object) -> None:
+    global _stopped_by
+    _stopped_by = number
     request_stop()
     raise KeyboardInterrupt
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bothways.errors import BothwaysError, Interrupted
+from bothways.errors import BothwaysError, Interrupted, ToldElsewhereError
 
 if TYPE_CHECKING:
     from bothways.training.job import TrainOutcome
@@ -89,6 +89,7 @@ def train_command(
     """Train a model, compare it with a simple baseline, and write an ordinary model directory with a report."""
     import sys
 
+    from bothways.engine.processes import processes
     from bothways.training import train
 
     with _ending():
@@ -127,7 +128,8 @@ def train_command(
             format=file_format,
             say=lambda line: print(line, file=sys.stderr),
         )
-    show_outcome(outcome)
+    if processes().is_first:
+        show_outcome(outcome)
 
 
 class StoppedError(BothwaysError):
@@ -140,7 +142,9 @@ def _ending() -> Iterator[None]:
     try:
         yield
     except Interrupted as stop:
-        problem = StoppedError(str(stop))
+        from bothways.engine.processes import processes
+
+        problem = StoppedError(str(stop)) if processes().is_first else ToldElsewhereError(str(stop))
         problem.exit_code = stop.exit_code
         raise problem from None
 

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -14,6 +15,8 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from bothways.errors import BothwaysError, ToldElsewhereError
 
 T = TypeVar("T")
 
@@ -37,22 +40,23 @@ class Processes:
 
     def sum(self, tensor: Tensor) -> Tensor:
         """Add up in place over all processes; every process gets the same bits."""
-        if self.count > 1:
-            dist.all_reduce(tensor)
-        return tensor
+        return self._reduced(tensor, dist.ReduceOp.SUM) if self.count > 1 else tensor
 
     def largest(self, tensor: Tensor) -> Tensor:
         """Element-wise maximum in place over all processes."""
-        if self.count > 1:
-            dist.all_reduce(tensor, op=dist.ReduceOp.MAX)
-        return tensor
+        return self._reduced(tensor, dist.ReduceOp.MAX) if self.count > 1 else tensor
+
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is up in any process."""
+        return bool(self.largest(torch.tensor([flag], dtype=torch.uint8)).item()) if self.count > 1 else flag
 
     def gather(self, value: T) -> list[T]:
         """The values of all processes by rank, in each of them."""
         if self.count == 1:
             return [value]
         found: list[Any] = [None] * self.count
-        dist.all_gather_object(found, value)
+        with _exchanging(self.rank):
+            dist.all_gather_object(found, value)
         return found
 
     def share(self, value: T) -> T:
@@ -60,31 +64,53 @@ class Processes:
         if self.count == 1:
             return value
         box = [value]
-        dist.broadcast_object_list(box)
+        with _exchanging(self.rank):
+            dist.broadcast_object_list(box)
         return box[0]
 
     def first_does(self, work: Callable[[], T]) -> T:
         """Let the first process do something and give its result to all; its error is raised in all."""
         if self.count == 1:
             return work()
-        result: Any = None
-        problem: Exception | None = None
-        if self.is_first:
-            try:
-                result = work()
-            except Exception as found:
-                problem = found
-        result, told = self.share((result, None if problem is None else str(problem)))
+        result, problem = _outcome(work) if self.is_first else (None, None)
+        shared: tuple[Any, Any] = (result, _told(problem))
+        result, told = self.share(shared)
         if problem is not None:
             raise problem
         if told is not None:
-            raise RuntimeError(f"the first process failed: {told}")
+            raise _elsewhere(0, *told)
         return result
+
+    def all_do(self, work: Callable[[], T]) -> T:
+        """Let every process do something; if one fails all do, and the first that failed raises its own error."""
+        if self.count == 1:
+            return work()
+        result, problem = _outcome(work)
+        told = self.gather(_told(problem))
+        failed = next((rank for rank, found in enumerate(told) if found is not None), None)
+        if problem is not None and failed == self.rank:
+            raise problem
+        if failed is not None:
+            raise _elsewhere(failed, *(told[failed] or ("", 1)))
+        return result
+
+    def common(self, problem: BothwaysError) -> BothwaysError:
+        """What to raise where all processes meet the same problem at once: the first tells it."""
+        return problem if self.is_first else _elsewhere(0, str(problem), problem.exit_code)
 
     def own(self, rows: Sequence[T]) -> Sequence[T]:
         """The contiguous part of ``rows`` that is this process's; the parts of all ranks in order are ``rows``."""
         start, end = (len(rows) * r // self.count for r in (self.rank, self.rank + 1))
         return rows[start:end]
+
+    def _reduced(self, tensor: Tensor, operation: Any) -> Tensor:
+        with _exchanging(self.rank):
+            if tensor.is_cpu and dist.get_backend() == "nccl":  # a program chose it, and it knows GPUs only
+                on_gpu = tensor.to(torch.device("cuda", self.local_rank))
+                dist.all_reduce(on_gpu, op=operation)
+                return tensor.copy_(on_gpu)
+            dist.all_reduce(tensor, op=operation)
+        return tensor
 
 
 def processes(timeout_seconds: float = 1800) -> Processes:
@@ -96,6 +122,35 @@ def processes(timeout_seconds: float = 1800) -> Processes:
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         dist.init_process_group(backend, timeout=timedelta(seconds=timeout_seconds))
     return Processes(dist.get_rank(), dist.get_world_size(), int(os.environ.get("LOCAL_RANK", "0")))
+
+
+def _outcome(work: Callable[[], Any]) -> tuple[Any, Exception | None]:
+    try:
+        return work(), None
+    except Exception as problem:
+        return None, problem
+
+
+def _told(problem: Exception | None) -> tuple[str, int] | None:
+    return None if problem is None else (str(problem) or type(problem).__name__, getattr(problem, "exit_code", 1))
+
+
+def _elsewhere(rank: int, told: str, exit_code: int) -> ToldElsewhereError:
+    problem = ToldElsewhereError(f"process {rank} failed: {told}")
+    problem.exit_code = exit_code
+    return problem
+
+
+@contextmanager
+def _exchanging(rank: int) -> Iterator[None]:
+    """A process that waits for one which has ended gets an error of the backend, about sockets."""
+    try:
+        yield
+    except RuntimeError as problem:
+        reason = str(problem).splitlines()[0]
+        raise BothwaysError(
+            f"process {rank} lost the others that train with it: one has ended, and its message says why. ({reason})"
+        ) from problem
 
 
 def sync_gradients(group: Processes, parameters: Sequence[torch.nn.Parameter], loss: Tensor) -> Tensor:

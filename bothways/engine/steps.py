@@ -125,7 +125,9 @@ class Stepper:
         summed = self.group.sum(torch.tensor(counts, dtype=torch.float64).sum(dim=0))
         total, tokens, examples, flags = summed.tolist()
         if not total:
-            raise BothwaysError(f"step {number + 1}{_named(batches)} has nothing to learn from: no item has a label.")
+            where = self._named(_Part(False, *_examples(batches)))
+            problem = BothwaysError(f"step {number + 1}{where} has nothing to learn from: no item has a label.")
+            raise self.group.common(problem)
         loss = torch.zeros((), device=self.parameters[0].device)
         for i, batch in enumerate(batches):
             if not batch.items:
@@ -134,9 +136,10 @@ class Stepper:
             loss = loss + self.backward(batch.inputs, batch.items / total, total).to(loss.device)
             if i + 1 < len(batches):
                 between()
-        loss = sync_gradients(self.group, self.parameters, loss)
+        own = loss
+        loss = sync_gradients(self.group, self.parameters, own)
         norm = self._clip()
-        self._watch(_Unseen(loss, norm, _named(batches), number))
+        self._watch(_Unseen(loss, norm, own, *_examples(batches), number))
         before_update()
         self.optimizer.step()
         after_update()
@@ -153,7 +156,7 @@ class Stepper:
         # the norm is finite only if every gradient is
         if unseen is not None and not torch.isfinite(unseen.loss + unseen.norm):
             self.optimizer.zero_grad(set_to_none=True)
-            raise BothwaysError(self._not_finite(unseen))
+            raise self.group.common(BothwaysError(self._not_finite(unseen)))
 
     def _watch(self, now: _Unseen) -> None:
         self.settle()
@@ -180,31 +183,51 @@ class Stepper:
             torch.nn.utils.clip_grads_with_norm_(self.parameters, self.max_grad_norm, norm)
         return norm
 
+    def _named(self, own: _Part) -> str:
+        """The examples of a step in all processes, or of those alone whose loss is no number."""
+        parts = self.group.gather(own)
+        chosen = [part for part in parts if part.guilty] or parts
+        examples = sorted(i for part in chosen for i in part.examples)
+        if not examples:
+            return f" ({sum(part.count for part in chosen)} examples)"
+        more = ", …" if len(examples) > NAMED_EXAMPLES else ""
+        return f" (examples {', '.join(map(str, examples[:NAMED_EXAMPLES]))}{more})"
+
     def _not_finite(self, found: _Unseen) -> str:
         loss, norm = found.loss.item(), found.norm.item()
         what = f"the gradient's norm is {norm}" if math.isfinite(loss) else f"the loss is {loss}"
         rate = max(group["lr"] for group in self.optimizer.param_groups)
+        where = self._named(_Part(not math.isfinite(found.own.item()), found.examples, found.count))
         return (
-            f"{what} at step {found.number + 1}{found.where}. The weights are those of step {found.number}. "
+            f"{what} at step {found.number + 1}{where}. The weights are those of step {found.number}. "
             f"Lower the learning rate (now {rate:g}) or look at these examples."
         )
 
 
 @dataclass(frozen=True)
 class _Unseen:
-    """What may be no finite number, and where it came from."""
+    """What may be no finite number, and where it came from; ``own`` is the loss of this process."""
 
     loss: Tensor
     norm: Tensor
-    where: str
+    own: Tensor
+    examples: list[int]
+    count: int
     number: int
 
 
-def _named(batches: Sequence[MicroBatch]) -> str:
-    examples = sorted(i for batch in batches for i in (batch.examples or ()))
-    if not examples:
-        return f" ({sum(batch.count for batch in batches)} examples)"
-    return f" (examples {', '.join(map(str, examples[:NAMED_EXAMPLES]))}{', …' * (len(examples) > NAMED_EXAMPLES)})"
+@dataclass(frozen=True)
+class _Part:
+    """The examples of one process in a step, and whether it is known that they are to blame."""
+
+    guilty: bool
+    examples: list[int]
+    count: int
+
+
+def _examples(batches: Sequence[MicroBatch]) -> tuple[list[int], int]:
+    """Their numbers, where they have some, and how many they are."""
+    return [int(i) for batch in batches for i in (batch.examples or ())], sum(batch.count for batch in batches)
 
 
 def mean_loss_backward(model: nn.Module, precision: str, device: torch.device) -> Backward:

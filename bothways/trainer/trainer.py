@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -168,7 +168,8 @@ class Trainer(LoadsData, Optimises):
             self._take_model(self.call_model_init())
         self.is_in_train = True
         try:
-            with self._lock(), stopping_gently() as wish:
+            with ExitStack() as held, stopping_gently() as wish:
+                self.group.first_does(lambda: self._lock(held))
                 return self._train(resume, ignore_keys_for_eval, wish)
         finally:
             self.is_in_train = False
@@ -456,8 +457,8 @@ class Trainer(LoadsData, Optimises):
     def tokenizer(self, value: Any) -> None:
         self.processing_class = value
 
-    def _lock(self) -> AbstractContextManager:
-        return RunLock(self._directory) if self.group.is_first else nullcontext()
+    def _lock(self, held: ExitStack) -> None:
+        held.enter_context(RunLock(self._directory))
 
     @property
     def _directory(self) -> Path:

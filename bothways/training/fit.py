@@ -51,6 +51,22 @@ class Keeping:
     going_on: str = ""
 
 
+@contextmanager
+def interruptible(keeping: Keeping) -> Iterator[None]:
+    """Within, what follows a fit: Ctrl-C and SIGTERM end it at once, and say how to go on.
+
+    Raises:
+        Interrupted: in place of the ``KeyboardInterrupt``.
+    """
+    with stopping_gently() as wish:
+        try:
+            with wish.at_once():
+                yield
+        except KeyboardInterrupt:
+            said = f"Stopped before the result was written. {keeping.going_on}".strip()
+            raise Interrupted(said, wish.exit_code if wish else 130) from None
+
+
 def fit(
     model: Any,
     features: Features,
@@ -164,6 +180,8 @@ class _Fit(Events):
             self.epoch_end()
         if state.progress.step < self.total_steps and self.stopped is None:
             run(self.stepper, self.source, state.progress, self)
+        if self.wish and self.group.count == 1:  # it came after the last step
+            self._leave()
         self._restore_best()
 
     def result(self) -> FitResult:
@@ -246,17 +264,28 @@ class _Fit(Events):
             self.save()
 
     def _evaluated(self) -> float:
-        """The score; a wish to stop meanwhile is granted at once, and the evaluation is made again later."""
+        """The score; a wish to stop meanwhile is granted at once, and the evaluation is made again later.
+
+        Several processes see a signal at different moments: they agree before, and never stop within.
+        """
+        if self.group.count > 1:
+            if self.group.any(bool(self.wish)):
+                self._enter_and_leave()
+            return self.evaluate()
         with self.wish.at_once():
             try:
                 return self.evaluate()
             except KeyboardInterrupt:
                 if self.keeping is None:
                     raise
-                if self.vocabulary:
-                    self.vocabulary.enter()
-                self._leave()
+                self._enter_and_leave()
                 raise
+
+    def _enter_and_leave(self) -> None:
+        """Save and end where an evaluation would begin."""
+        if self.vocabulary:
+            self.vocabulary.enter()
+        self._leave()
 
     def _backward(self, portion: Portion, share: float, items: float) -> Tensor:
         batch = portion.batch
@@ -352,15 +381,19 @@ class _Fit(Events):
 
     def _watch_memory(self) -> None:
         limit, held = self.settings.max_memory, resident_bytes() if self.settings.max_memory else None
-        if limit is None or held is None or held <= limit:
+        if limit is None or held is None:
+            return
+        held = int(self.group.largest(torch.tensor([held])).item())
+        if held <= limit:
             return
         if self.keeping is not None and self.saved_step != self.state.progress.step:
             self.save()
-        raise OutOfMemoryError(
+        problem = OutOfMemoryError(
             f"The process holds {held / 1e6:,.0f} MB after step {self.state.progress.step:,}, and "
             f"{limit / 1e6:,.0f} MB are allowed. Allow more, or take a shorter max_length."
             + (f" {self._kept()}" if self.keeping else "")
         )
+        raise self.group.common(problem)
 
     def _resume(self, keeping: Keeping) -> None:
         found = keeping.store.newest()
@@ -397,4 +430,4 @@ class _Fit(Events):
         self.model.eval()
 
 
-__all__ = ["Keeping", "fit"]
+__all__ = ["Keeping", "fit", "interruptible"]

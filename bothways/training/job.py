@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -23,7 +23,6 @@ from bothways.errors import UsageError, nearest
 from bothways.models.auto import AutoConfig
 from bothways.resolver import DEFAULT_MODEL, resolve_model
 from bothways.tasks.encoded import position_limit
-from bothways.training.advice import advice
 from bothways.training.arguments import check_arguments
 from bothways.training.features import MAX_TOKENS, MAX_TOKENS_ELSEWHERE
 from bothways.training.fit import Keeping, fit
@@ -38,8 +37,6 @@ from bothways.training.results import Run, TrainOutcome, write_results
 from bothways.training.run_directory import RunDirectory, identity_of
 from bothways.training.settings import FitSettings
 from bothways.training.task import Defaults, TrainingSet, TrainingTask
-from bothways.training.trials import check_search
-from bothways.training.tune import tune as search_settings
 
 TASKS: dict[str, str] = {
     "text-classification": "bothways.training.text_task:TextTask",
@@ -70,7 +67,6 @@ def train(
     max_length: int | None = None,
     seed: int = 42,
     minutes: float | None = None,
-    tune: int | None = None,
     max_memory: str | None = None,
     checkpoint_steps: int | None = None,
     fresh: bool = False,
@@ -108,7 +104,6 @@ def train(
         max_length: tokens of a text that training reads; by default all that the model can.
         seed: of the split, the new head, the order and dropout.
         minutes: stop training after this time and keep the best epoch.
-        tune: search settings first, with as many trials on a part of the training part; needs Optuna.
         max_memory: such as ``"4GB"``: what the process may hold; steps are divided to fit.
         checkpoint_steps: steps between checkpoints; None writes one now and then, for one per cent of the time.
         fresh: begin anew, though an unfinished run is there.
@@ -131,35 +126,41 @@ def train(
         Interrupted: Ctrl-C or SIGTERM while training; it is saved. KeyboardInterrupt: before that.
     """
     given = dict(locals())
-    check_arguments(given)
+    group = processes()
+    group.all_do(lambda: check_arguments(given))
     options = _plain({name: value for name, value in given.items() if name not in ("data", "output", "say", "fresh")})
     files = [Path(file) for file in ([data] if isinstance(data, (str, os.PathLike)) else data)]
     directory = Path(output).resolve()
     inputs = [*files, *([Path(evaluation)] if evaluation else [])]
-    find_task(task)
-    make_settings(options)
-    Method.of(options)
-    check_search(options["tune"])
-    check_output(directory, inputs)
-    group = processes()
+    group.all_do(lambda: _check(options, directory, inputs))
     if not group.is_first:
         say = _silent
-    model_facts = model_identity(str(model), resolve_model(model))
     run_directory = RunDirectory(directory)
-    identity = identity_of(_of_the_run(options), inputs, model_facts) if group.is_first else {}
-    if teacher is not None:
-        identity["teacher_weights"] = model_identity(str(teacher), resolve_model(teacher))["sha256"]
-    opened = run_directory.opened(identity, fresh=fresh) if group.is_first else nullcontext()
-    with opened:
-        group.share(None)
+    with ExitStack() as opened:
+
+        def begin() -> None:
+            identity = identity_of(_of_the_run(options), inputs, model_identity(str(model), resolve_model(model)))
+            if teacher is not None:
+                identity["teacher_weights"] = model_identity(str(teacher), resolve_model(teacher))["sha256"]
+            opened.enter_context(run_directory.opened(identity, fresh=fresh))
+
+        group.first_does(begin)
         if not group.is_first:
             run_directory.join()
         start = time.perf_counter()
-        prepared = prepare(files, options, say, group)
+        prepared = group.all_do(lambda: prepare(files, options, say, group))
         command = command_line([str(file) for file in files], {"output": output, **_named(options)})
         outcome = _train(prepared, run_directory, directory, command, say, start)
         group.first_does(run_directory.finish)
     return outcome
+
+
+def _check(options: dict[str, Any], directory: Path, inputs: Sequence[Path]) -> None:
+    """Refuse before any work what cannot be."""
+    find_task(options["task"])
+    make_settings(options)
+    Method.of(options)
+    check_output(directory, inputs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,13 +236,6 @@ def _train(
 ) -> TrainOutcome:
     job, learner, group, lesson = prepared.job, prepared.learner, prepared.group, prepared.lesson
     settings = replace(prepared.settings, max_tokens=_budget(prepared, run_directory))
-    advised = advice(settings, prepared.method.defaults(job.defaults()), learner, len(lesson.features))
-    for sentence in advised:
-        say(sentence)
-    search = None
-    if prepared.options["tune"] is not None:
-        search = search_settings(prepared, settings, run_directory.path, command, say)
-        settings = search.settings
     encoded = job.encode_evaluation(prepared.tokenizer, prepared.most)
     judge = Judge(learner, job, encoded, settings, group, frozen=prepared.method.freeze)
     if group.is_first and "run" not in run_directory.facts:
@@ -283,8 +277,6 @@ def _train(
             predict_seconds=seconds,
             total_seconds=time.perf_counter() - start,
             processes=group.count,
-            search=search,
-            advice=advised,
         )
         return write_results(
             directory,
@@ -305,8 +297,6 @@ def _budget(prepared: Prepared, run_directory: RunDirectory) -> int:
     held = resident_bytes()
     if limit is not None and held is not None and not prepared.method.freeze:
         trained = learner.num_parameters(only_trainable=True)
-        if prepared.options["tune"] is not None:
-            held += sum(p.nbytes for p in learner.parameters())  # trials train copies
         most = token_budget(learner.config, trained, parse_size(limit), held, most)
     most = prepared.group.share(most)
     if prepared.group.is_first:

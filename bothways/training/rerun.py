@@ -76,7 +76,8 @@ def _train(run: PastRun, order: Order, group: Any) -> int:
     """Returns the step that it went on from."""
     from bothways.engine.checkpoint_store import CheckpointStore
     from bothways.training.fit import Keeping, fit
-    from bothways.training.job import prepare, write_model
+    from bothways.training.job import prepare
+    from bothways.training.learner import write_model
 
     prepared = prepare([Path(file) for file in run.files], run.options, lambda line: None, group)
     _check_unchanged(run, prepared)
