@@ -23,9 +23,10 @@ from bothways.errors import UsageError, nearest
 from bothways.models.auto import AutoConfig
 from bothways.resolver import DEFAULT_MODEL, resolve_model
 from bothways.tasks.encoded import position_limit
+from bothways.training.advice import advice
 from bothways.training.arguments import check_arguments
 from bothways.training.features import MAX_TOKENS, MAX_TOKENS_ELSEWHERE
-from bothways.training.fit import Keeping, fit
+from bothways.training.fit import Keeping, fit, interruptible
 from bothways.training.judge import Judge
 from bothways.training.learner import Lesson, choose_parameters, load_learner, make_lesson, write_model, write_result
 from bothways.training.manifest import command_line, json_options, model_identity, unfinished_manifest
@@ -37,6 +38,8 @@ from bothways.training.results import Run, TrainOutcome, write_results
 from bothways.training.run_directory import RunDirectory, identity_of
 from bothways.training.settings import FitSettings
 from bothways.training.task import Defaults, TrainingSet, TrainingTask
+from bothways.training.trials import check_search
+from bothways.training.tune import tune as search_settings
 
 TASKS: dict[str, str] = {
     "text-classification": "bothways.training.text_task:TextTask",
@@ -67,6 +70,7 @@ def train(
     max_length: int | None = None,
     seed: int = 42,
     minutes: float | None = None,
+    tune: int | None = None,
     max_memory: str | None = None,
     checkpoint_steps: int | None = None,
     fresh: bool = False,
@@ -104,6 +108,7 @@ def train(
         max_length: tokens of a text that training reads; by default all that the model can.
         seed: of the split, the new head, the order and dropout.
         minutes: stop training after this time and keep the best epoch.
+        tune: search settings first, with as many trials on a part of the training part; needs Optuna.
         max_memory: such as ``"4GB"``: what the process may hold; steps are divided to fit.
         checkpoint_steps: steps between checkpoints; None writes one now and then, for one per cent of the time.
         fresh: begin anew, though an unfinished run is there.
@@ -160,6 +165,7 @@ def _check(options: dict[str, Any], directory: Path, inputs: Sequence[Path]) -> 
     find_task(options["task"])
     make_settings(options)
     Method.of(options)
+    check_search(options["tune"])
     check_output(directory, inputs)
 
 
@@ -236,6 +242,13 @@ def _train(
 ) -> TrainOutcome:
     job, learner, group, lesson = prepared.job, prepared.learner, prepared.group, prepared.lesson
     settings = replace(prepared.settings, max_tokens=_budget(prepared, run_directory))
+    advised = advice(settings, prepared.method.defaults(job.defaults()), learner, len(lesson.features))
+    for sentence in advised:
+        say(sentence)
+    search = None
+    if prepared.options["tune"] is not None:
+        search = search_settings(prepared, settings, run_directory.path, command, say)
+        settings = search.settings
     encoded = job.encode_evaluation(prepared.tokenizer, prepared.most)
     judge = Judge(learner, job, encoded, settings, group, frozen=prepared.method.freeze)
     if group.is_first and "run" not in run_directory.facts:
@@ -255,7 +268,8 @@ def _train(
     result = fit(
         learner, lesson.features, settings, judge.score, objective=lesson.objective, keeping=keeping, group=group
     )
-    predictions, seconds = judge.timed()
+    with interruptible(keeping):
+        predictions, seconds = judge.timed()
     for field, value in job.learned(predictions).items():
         setattr(learner.config, field, value)
 
@@ -277,6 +291,8 @@ def _train(
             predict_seconds=seconds,
             total_seconds=time.perf_counter() - start,
             processes=group.count,
+            search=search,
+            advice=advised,
         )
         return write_results(
             directory,
@@ -284,7 +300,8 @@ def _train(
             lambda place: write_result(place, learner, prepared.tokenizer, prepared.method, prepared.model_facts),
         )
 
-    return group.first_does(publish)
+    with interruptible(keeping):
+        return group.first_does(publish)
 
 
 def _budget(prepared: Prepared, run_directory: RunDirectory) -> int:
@@ -297,6 +314,8 @@ def _budget(prepared: Prepared, run_directory: RunDirectory) -> int:
     held = resident_bytes()
     if limit is not None and held is not None and not prepared.method.freeze:
         trained = learner.num_parameters(only_trainable=True)
+        if prepared.options["tune"] is not None:
+            held += sum(p.nbytes for p in learner.parameters())  # trials train copies
         most = token_budget(learner.config, trained, parse_size(limit), held, most)
     most = prepared.group.share(most)
     if prepared.group.is_first:
