@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from bothways.engine.interruption import stopping_gently
+from bothways.engine.interruption import Wish, stopping_gently
 from bothways.engine.processes import Processes
 from bothways.errors import BothwaysError, Interrupted, OutOfMemoryError
 from bothways.evaluation.intervals import Difference
@@ -145,11 +145,10 @@ def search(
         Interrupted: Ctrl-C or SIGTERM; the finished trials are kept.
     """
     running = _Search(asked, job, defaults, train, directory, given, say, group or Processes(), clock)
+    running.begin()
     with stopping_gently() as wish:
-        running.begin()
+        running.wish = wish
         while not running.is_over():
-            if wish:
-                raise Interrupted(f"{running.so_far()} {going_on}".strip(), wish.exit_code)
             try:
                 running.next()
             except KeyboardInterrupt as stop:
@@ -188,6 +187,7 @@ class _Search:
         self.journal = group.first_does(lambda: Journal.opened(directory / JOURNAL))
         self.seconds = None if defaults.minutes is None else defaults.minutes * 60 * SEARCH_SHARE
         self.suggestion: Suggestion | None = None
+        self.wish = Wish()
 
     def begin(self) -> None:
         """Say what is going to happen, and what was there."""
@@ -295,8 +295,9 @@ class _Search:
 
         state: Any = "complete"
         try:
-            if self.train(self.job, settings, judged):
-                state = "time"
+            with self.wish.at_once():
+                if self.train(self.job, settings, judged):
+                    state = "time"
         except _EndedError as ended:
             state = ended.state
         except OutOfMemoryError:

@@ -139,6 +139,16 @@ def test_an_interrupted_search_goes_on_without_repeating_a_trial(stopped_in, tmp
     assert search(9, a_job(), DEFAULTS, done, tmp_path) == found and not done.settings
 
 
+def test_a_signal_outside_of_fit_ends_the_trial_at_once(tmp_path):
+    def train(job, settings, judged):
+        signal.raise_signal(signal.SIGTERM)
+        raise AssertionError("went on")
+
+    with pytest.raises(Interrupted, match="Stopped in trial 1 of 9. No trial has come to its end yet.") as stop:
+        search(9, a_job(), DEFAULTS, train, tmp_path)
+    assert stop.value.exit_code == 143
+
+
 def test_a_signal_between_trials_ends_the_search(tmp_path):
     formula = Formula()
 
