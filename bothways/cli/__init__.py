@@ -21,6 +21,8 @@ from bothways.progress import request_stop
 
 FAILED, WRONG_USE, INTERRUPTED = 1, 2, 130
 
+_stopped_by: int = signal.SIGINT
+
 app = typer.Typer(
     name="bothways",
     help="Language models that read in both directions: from a file of texts to an honest, fast model.",
@@ -81,9 +83,6 @@ def run(arguments: list[str] | None = None) -> int:
     if code == INTERRUPTED:
         return _say("Stopped. Nothing half-written is left.", 128 + _stopped_by, label="")
     return code if isinstance(code, int) else 0
-
-
-_stopped_by: int = signal.SIGINT
 
 
 def _interrupt(number: int, frame: object) -> None:

@@ -156,10 +156,13 @@ class CheckpointStore:
         except CheckpointError as problem:
             raise CheckpointError(f"{path} cannot be trusted: {_reason(problem)}.") from None
 
-    def prune(self, protected: Iterable[int] = ()) -> tuple[int, ...]:
+    def prune(self, protected: Iterable[int] = (), *, keep: int | None = None) -> tuple[int, ...]:
         """Remove all but the newest ``keep`` checkpoints that verify, and those of the steps ``protected``.
 
         Damaged ones do not count towards ``keep``. Directories by other programs are never removed.
+
+        Args:
+            keep: in place of the store's; 0 leaves the protected ones only.
 
         Returns:
             The steps that were removed.
@@ -170,9 +173,10 @@ class CheckpointStore:
         kept = set(protected)
         removed = []
         n_good = 0
-        for step in reversed(self.steps() if self.keep is not None else ()):
+        keep = self.keep if keep is None else keep
+        for step in reversed(self.steps() if keep is not None else ()):
             path = self.directory / f"checkpoint-{step}"
-            if n_good < (self.keep or 0):
+            if n_good < (keep or 0):
                 n_good += self._is_good(step)
             elif step not in kept and self._removed(path):
                 self._proved.discard(step)
@@ -206,12 +210,12 @@ class CheckpointStore:
             good = None
         if good:
             size = sum(record["bytes"] for record in good.manifest["files"].values())
-            rest = f"The last good one is {good.path.name} of {size:,} bytes."
+            rest = f"The last good one is {good.path.name} of {size:,} bytes; a new start goes on from it."
         else:
             rest = "No earlier one can be read."
         return CheckpointError(
             f"{target} could not be written: {problem.strerror or problem}. {written:,} bytes of it were there when "
-            f"that happened, so it needs more than that; {free:,} bytes are free on the disk. {rest}"
+            f"that happened, so it needs more than that; without it {free:,} bytes are free on the disk. {rest}"
         )
 
 

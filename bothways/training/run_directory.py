@@ -7,14 +7,16 @@ while it is there goes on with the run, if it is the same one.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from bothways.checkpoints.weights import sha256_of
-from bothways.directories import remove_directory
+from bothways.directories import remove_directory, sweep
 from bothways.engine.checkpoint_store import CheckpointStore
+from bothways.engine.interruption import stopping_gently
 from bothways.engine.run_lock import LOCK_FILE, RunLock
 from bothways.errors import CheckpointError, UsageError
 from bothways.files import read_json, write_json
@@ -53,11 +55,15 @@ class RunDirectory:
             UsageError: another process trains there, or another run is unfinished there.
         """
         with RunLock(self.path):
-            if fresh:
-                self._clear()
-            self._recognise(identity)
-            self.store = CheckpointStore(self.path, keep=self.keep)
-            yield self
+            sweep(self.path.parent, lambda name: name == self.path.name)  # a killed process was about to finish
+            try:
+                if fresh:
+                    self._clear()
+                self.store = CheckpointStore(self.path, keep=self.keep)
+                self._recognise(identity)
+                yield self
+            finally:
+                self._remove_if_empty()
 
     def join(self) -> None:
         """See what the first process sees; it holds the lock."""
@@ -70,18 +76,19 @@ class RunDirectory:
         write_json(self.path / RUN_FILE, self.facts)
 
     def finish(self) -> None:
-        """The result stands: remove the directory."""
-        remove_directory(self.path)
+        """The result stands, and a signal that comes now does not change that: remove the directory."""
+        with stopping_gently():
+            remove_directory(self.path)
 
     def _recognise(self, identity: Mapping[str, Any]) -> None:
         file = self.path / RUN_FILE
-        if not file.is_file():
+        if self._is_empty():  # whatever run it was, nothing of it can be gone on with
             self.note(format=FORMAT, identity=dict(identity))
             return
-        facts = read_json(file, error=CheckpointError)
-        known = facts.get("identity") if isinstance(facts, dict) else None
+        facts = _read_facts(file)
+        known = facts.get("identity")
         if facts.get("format") != FORMAT or not isinstance(known, dict):
-            raise UsageError(f"{file} is not of a run of this version. Give --fresh to begin again.")
+            raise UsageError(f"{file} is not of a run of this version, or damaged. Give --fresh to begin again.")
         differ = [name for name in {**known, **identity} if known.get(name) != identity.get(name)]
         if differ:
             shown = ", ".join(f"{name} {known.get(name)!r:.60}, now {identity.get(name)!r:.60}" for name in differ[:3])
@@ -99,6 +106,23 @@ class RunDirectory:
                 remove_directory(path)
             else:
                 path.unlink()
+
+    def _remove_if_empty(self) -> None:
+        """A run that ended before its first checkpoint leaves nothing to go on with, and nothing in the way."""
+        with suppress(OSError):
+            if self._is_empty():
+                remove_directory(self.path)
+
+    def _is_empty(self) -> bool:
+        return all(name == RUN_FILE or name.startswith(".") for name in os.listdir(self.path))
+
+
+def _read_facts(file: Path) -> dict[str, Any]:
+    try:
+        facts = read_json(file, error=CheckpointError)
+    except CheckpointError:
+        return {}
+    return facts if isinstance(facts, dict) else {}
 
 
 def identity_of(options: Mapping[str, Any], files: Sequence[Path], model: Mapping[str, Any]) -> dict[str, Any]:

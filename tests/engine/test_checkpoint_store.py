@@ -320,8 +320,8 @@ def test_a_full_disk(store, monkeypatch):
         store.save(30, full)
     assert str(problem.value) == (
         f"{store.directory / 'checkpoint-30'} could not be written: No space left on device. 43,025 bytes of it were "
-        "there when that happened, so it needs more than that; 1,234 bytes are free on the disk. The last good one is "
-        "checkpoint-20 of 43,025 bytes."
+        "there when that happened, so it needs more than that; without it 1,234 bytes are free on the disk. The last "
+        "good one is checkpoint-20 of 43,025 bytes; a new start goes on from it."
     )
     assert names(store) == ["checkpoint-10", "checkpoint-20"] and store.problems() == ()
 
