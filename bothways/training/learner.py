@@ -15,7 +15,7 @@ from bothways.engine.precision import best_device, resolve_precision
 from bothways.engine.processes import Processes
 from bothways.engine.seeds import seed_for
 from bothways.engine.shared_runner import SharedRunner
-from bothways.errors import UsageError
+from bothways.errors import InputError, UsageError
 from bothways.models.adapters import add_lora, save_adapter
 from bothways.models.auto import AutoConfig, model_class
 from bothways.pipelines.tokenizer_fit import check_tokenizer
@@ -73,7 +73,7 @@ def choose_parameters(model: Any, method: Method, source: Path) -> None:
     """Decide what of a model is trained: all, LoRA and head, or the head alone.
 
     Raises:
-        UsageError: an adapter to put another one on. InputError: an impossible rank.
+        UsageError: an adapter to put another one on, or an impossible rank.
     """
     if method.freeze:
         freeze_body(model)
@@ -82,7 +82,10 @@ def choose_parameters(model: Any, method: Method, source: Path) -> None:
             raise UsageError(
                 f"--lora needs a whole encoder, and {source} is an adapter. Start from its encoder, or drop --lora."
             )
-        add_lora(model, r=method.lora)
+        try:
+            add_lora(model, r=method.lora)
+        except InputError as problem:
+            raise UsageError(f"--lora {method.lora}: {problem}") from None
 
 
 def make_lesson(

@@ -104,6 +104,11 @@ def notes(run: Run) -> tuple[str, ...]:
             f"{cut:,} of {len(run.training_set.n_tokens):,} training {items} are longer than {run.limit} tokens: "
             "training read their beginning, predictions read all of them in windows."
         )
+    if run.method.lora is not None:
+        found.append(
+            f"The directory is an adapter: it holds what was learned, and is loaded together with its encoder "
+            f"{run.model['name']}, which must stay where it is."
+        )
     if run.result.stopped:
         by_time = run.result.stopped == "time"  # then the epoch was cut short and still evaluated
         epoch = len(run.result.history) + (0 if by_time else 1)
