@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from bothways.engine.interruption import Wish, stopping_gently
 from bothways.engine.processes import Processes
-from bothways.errors import BothwaysError, Interrupted, OutOfMemoryError
+from bothways.errors import Interrupted
 from bothways.evaluation.intervals import Difference
 from bothways.evaluation.scores import METRICS, Metric, count_outcomes, score_difference
 from bothways.evaluation.verdict import is_shown
@@ -43,7 +43,14 @@ class Train(Protocol):
 
         Returns:
             Whether the time of the settings ended it.
+
+        Raises:
+            FailedTrialError: these settings do not work.
         """
+
+
+class FailedTrialError(Exception):
+    """A training with these settings came to nothing; with others it may."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +186,7 @@ class _Search:
         clock: Callable[[], float],
     ) -> None:
         self.asked, self.defaults, self.train, self.say, self.group = asked, defaults, train, say, group
-        self.job = job.within_training(defaults.seed)
+        self.job = group.all_do(lambda: job.within_training(defaults.seed))
         self.gold = self.job.gold()
         self.metric = METRICS[self.job.kind][0]
         self.space = Space.around(defaults, given)
@@ -294,17 +301,16 @@ class _Search:
             return score
 
         state: Any = "complete"
+        problem = ""
         try:
             with self.wish.at_once():
                 if self.train(self.job, settings, judged):
                     state = "time"
         except _EndedError as ended:
             state = ended.state
-        except OutOfMemoryError:
-            raise
-        except BothwaysError:  # the loss was no finite number
-            state = "failed"
-        return Trial(values=suggestion.values, state=state, scores=tuple(scores)), best
+        except FailedTrialError as found:
+            state, problem = "failed", str(found)
+        return Trial(values=suggestion.values, state=state, scores=tuple(scores), problem=problem), best
 
     # -- time ----------------------------------------------------------------------------------------------------------
 
@@ -334,7 +340,7 @@ class _Search:
         ended = {
             "complete": "",
             "hopeless": f", ended after epoch {len(trial.scores)}",
-            "failed": "the loss was no number",
+            "failed": f"failed: {trial.problem}",
             "time": ", the time was up" if trial.scores else "the time was up",
         }[trial.state]
         score = self._percent(max(trial.scores)) if trial.scores and trial.state != "failed" else ""

@@ -41,8 +41,8 @@ class Trial:
 
     Attributes:
         values: of the settings in ``SEARCHED``.
-        state: ``"complete"``; ``"hopeless"`` if it was ended as worse than half of the others; ``"failed"`` if its
-            loss was no number; ``"time"`` if the time of the search was up.
+        state: ``"complete"``; ``"hopeless"`` if it was ended as worse than half of the others; ``"failed"`` for the
+            reason in ``problem``; ``"time"`` if the time of the search was up.
         scores: after each epoch, higher is better.
         seconds: that it took.
     """
@@ -51,6 +51,7 @@ class Trial:
     state: State
     scores: tuple[float, ...] = ()
     seconds: float = 0.0
+    problem: str = ""
 
     @property
     def score(self) -> float | None:

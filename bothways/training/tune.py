@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bothways.errors import BothwaysError, OutOfMemoryError
 from bothways.training.fit import fit
 from bothways.training.judge import Judge
 from bothways.training.learner import make_lesson
-from bothways.training.search import Say, Search, search
+from bothways.training.search import FailedTrialError, Say, Search, search
 from bothways.training.settings import FitSettings
 from bothways.training.task import TrainingTask
 from bothways.training.trials import SEARCHED
@@ -62,14 +63,19 @@ class _Trainings:
             self._encode(job, settings)
         model = copy.deepcopy(prepared.learner)
         judge = Judge(model, job, self.encoded, settings, prepared.group, frozen=prepared.method.freeze)
-        result = fit(
-            model,
-            self.lesson.features,
-            settings,
-            lambda: judged(job.answer(judge.often, judge.encoded).labels),
-            objective=self.lesson.objective,
-            group=prepared.group,
-        )
+        try:
+            result = fit(
+                model,
+                self.lesson.features,
+                settings,
+                lambda: judged(job.answer(judge.often, judge.encoded).labels),
+                objective=self.lesson.objective,
+                group=prepared.group,
+            )
+        except BothwaysError as problem:
+            if prepared.group.share(isinstance(problem, OutOfMemoryError)):
+                raise
+            raise FailedTrialError(str(problem)) from problem  # a loss that is no finite number
         return result.stopped == "time"
 
     def _encode(self, job: TrainingTask, settings: FitSettings) -> None:

@@ -12,9 +12,9 @@ from dataclasses import replace
 import pytest
 
 from bothways.data import TextExample
-from bothways.errors import BothwaysError, CheckpointError, DataError, Interrupted, OutOfMemoryError, UsageError
+from bothways.errors import CheckpointError, DataError, Interrupted, OutOfMemoryError, UsageError
 from bothways.training.scoring import selection_score
-from bothways.training.search import search
+from bothways.training.search import FailedTrialError, search
 from bothways.training.settings import FitSettings
 from bothways.training.task import Split
 from bothways.training.text_task import TextTask
@@ -198,18 +198,18 @@ def test_hopeless_trials_end_after_their_second_epoch(tmp_path):
     assert max(max(trial.scores) for trial in ended) < found.trials[found.best].score
 
 
-def test_a_loss_that_is_no_number_ends_a_trial_and_not_the_search(tmp_path):
+def test_settings_that_do_not_work_end_a_trial_and_not_the_search(tmp_path):
     formula, lines = Formula(), []
 
     def train(job, settings, judged):
         if len(formula.settings) == 2:
             formula.settings.append(settings)
-            raise BothwaysError("the loss is nan")
+            raise FailedTrialError("the loss is nan")
         return formula(job, settings, judged)
 
     found = search(5, a_job(), DEFAULTS, train, tmp_path, say=lines.append)
     assert [trial.state for trial in found.trials] == ["complete", "complete", "failed", "complete", "complete"]
-    assert lines[2 + 2].endswith("the loss was no number")
+    assert lines[2 + 2].endswith("  failed: the loss is nan") and found.trials[2].problem == "the loss is nan"
 
     def too_large(*given):
         raise OutOfMemoryError("4,000 MB")

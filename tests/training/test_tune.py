@@ -8,8 +8,11 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
+from bothways.engine import steps
 from bothways.training import search as search_module
+from bothways.training import train
 from bothways.training.fit import fit
 from tests.cli.test_other_tasks import questions, tagged
 from tests.conftest import sentences
@@ -139,58 +142,112 @@ def test_lora_is_searched_on_copies(tiny_model, reviews, command, tmp_path, seen
     assert trials[0][0].learning_rate == pytest.approx(5e-4) and (tmp_path / "one" / "adapter_config.json").is_file()
 
 
-STOP_AT = (
-    "import os, sys\n"
-    "from bothways.engine import steps\n"
-    "from bothways.cli import main\n"
-    "plain, at, how = steps.Stepper.step, int(sys.argv.pop()), int(sys.argv.pop())\n"
-    "done = []\n"
-    "def step(self, batches, number, **more):\n"
-    "    done.append(number)\n"
-    "    if len(done) == at: os.kill(os.getpid(), how)\n"
-    "    return plain(self, batches, number, **more)\n"
-    "steps.Stepper.step = step\n"
-    "main()\n"
-)
+def stopped_run(words: list, at: int) -> int:
+    """The command line in a process of its own, killed in its step number ``at``, counted over all trials."""
+    script = (
+        "import os, sys\n"
+        "from bothways.engine import steps\n"
+        "from bothways.cli import main\n"
+        "plain, at, done = steps.Stepper.step, int(sys.argv.pop()), []\n"
+        "def step(self, batches, number, **more):\n"
+        "    done.append(number)\n"
+        "    if len(done) == at: os.kill(os.getpid(), 9)\n"
+        "    return plain(self, batches, number, **more)\n"
+        "steps.Stepper.step = step\n"
+        "main()\n"
+    )
+    arguments = [sys.executable, "-c", script, *map(str, words), str(at)]
+    return subprocess.run(arguments, capture_output=True, timeout=120).returncode
 
 
-def stopped_run(words: list[str], how: int, at: int) -> subprocess.CompletedProcess:
-    """The command line, sent a signal in its step number ``at``, counted over all trials."""
-    arguments = [sys.executable, "-c", STOP_AT, *map(str, words), str(int(how)), str(at)]
-    return subprocess.run(arguments, capture_output=True, text=True, timeout=120)
+@pytest.fixture
+def signal_at(monkeypatch):
+    """Sends this process SIGTERM in a step, counted over all trainings from now."""
+
+    def arrange(at: int) -> list[int]:
+        done: list[int] = []
+
+        def step(self, batches, number, **more):
+            done.append(number)
+            if len(done) == at:
+                signal.raise_signal(signal.SIGTERM)
+            return plain(self, batches, number, **more)
+
+        monkeypatch.setattr(steps.Stepper, "step", step)
+        return done
+
+    plain = steps.Stepper.step
+    return arrange
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_a_search_that_was_ended_goes_on_to_the_same_weights(how, tiny_model, reviews, tmp_path):
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, tiny_model, reviews):
+    """Words of a command with 3 trials of 10 to 20 steps, its directory and the lines that it printed."""
     words = ["train", reviews, "--model", tiny_model, "--epochs", 2, "--batch-size", 16, "--tune", 3, "-o"]
-    whole = stopped_run([*words, tmp_path / "whole"], how, 10**6)
-    assert whole.returncode == 0, whole.stderr
+    directory, lines = tmp_path_factory.mktemp("whole") / "whole", []
+    train(reviews, directory, model=tiny_model, epochs=2, batch_size=16, tune=3, say=lines.append)
+    return words, directory, lines
+
+
+def test_a_search_that_was_killed_goes_on_to_the_same_weights(whole, command, tmp_path):
+    words, directory, lines = whole
     # 77 texts make 5 steps an epoch: step 14 is in the second trial
-    stopped = stopped_run([*words, tmp_path / "one"], how, 14)
-    kept = tmp_path / "one.unfinished" / search_module.JOURNAL
-    assert len(json.loads(kept.read_text())["trials"]) == 1
-    if how == signal.SIGTERM:
-        said = " ".join(stopped.stderr.split())
-        assert stopped.returncode == 143 and "Stopped in trial 2 of 3. The best so far is number 1: " in said
-        assert "Continue with: bothways train" in said and "Traceback" not in said
-    else:
-        assert stopped.returncode == -9
-    done = stopped_run([*words, tmp_path / "one"], how, 10**6)
-    assert done.returncode == 0 and not (tmp_path / "one.unfinished").exists()
-    assert rows(done.stderr) == rows(whole.stderr)
-    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "one")]
-    assert weights[0] == weights[1]
+    assert stopped_run([*words, tmp_path / "one"], 14) == -9
+    kept = json.loads((tmp_path / "one.unfinished" / search_module.JOURNAL).read_text())
+    assert len(kept["trials"]) == 1
+    code, _, err = command(*words, tmp_path / "one")
+    assert code == 0 and not (tmp_path / "one.unfinished").exists()
+    assert rows(err) == rows("\n".join(lines))
+    same_weights(directory, tmp_path / "one")
 
 
-def test_a_final_training_that_was_ended_goes_on_without_a_search(tiny_model, reviews, tmp_path):
-    words = ["train", reviews, "--model", tiny_model, "--epochs", 2, "--batch-size", 16, "--tune", 2, "-o"]
-    stopped_run([*words, tmp_path / "whole"], signal.SIGTERM, 10**6)
-    stopped = stopped_run([*words, tmp_path / "one"], signal.SIGTERM, 23)
-    assert stopped.returncode == 143 and "Stopped after step 3 of 12" in " ".join(stopped.stderr.split())
-    done = stopped_run([*words, tmp_path / "one"], signal.SIGTERM, 12 - 3 + 1)  # no step is left for a trial
-    assert done.returncode == 0 and "Going on from step 3" in done.stderr, done.stderr
-    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "one")]
-    assert weights[0] == weights[1]
+def test_a_signal_in_a_trial_keeps_those_before_it(whole, command, tmp_path, signal_at):
+    words, directory, _ = whole
+    signal_at(14)
+    code, _, err = command(*words, tmp_path / "one")
+    said = " ".join(err.split())
+    assert code == 143 and "Stopped in trial 2 of 3. The best so far is number 1: learning rate 5e-05, 2 epochs" in said
+    assert "Finished trials are kept in " in said and "Continue with: bothways train" in said
+    done = signal_at(10**6)
+    assert command(*words, tmp_path / "one")[0] == 0
+    assert len(done) == 2 * 10 + 12  # two trials and the final training
+    same_weights(directory, tmp_path / "one")
+
+
+def test_a_final_training_that_was_ended_goes_on_without_a_search(whole, command, tmp_path, signal_at):
+    words, directory, _ = whole
+    signal_at(3 * 10 + 3)
+    code, _, err = command(*words, tmp_path / "one")
+    assert code == 143 and "Stopped after step 3 of 12" in " ".join(err.split())
+    done = signal_at(10**6)
+    code, _, err = command(*words, tmp_path / "one")
+    assert code == 0 and "Going on from step 3" in err and len(done) == 12 - 3
+    same_weights(directory, tmp_path / "one")
+
+
+def test_a_loss_that_is_no_number_is_told_and_the_search_goes_on(tiny_model, reviews, command, tmp_path, monkeypatch):
+    from bothways.training import tune
+
+    calls = []
+
+    def broken(model, *given, **more):
+        calls.append(model)
+        if len(calls) == 2:
+            with torch.no_grad():
+                next(model.parameters()).fill_(float("nan"))
+        return fit(model, *given, **more)
+
+    monkeypatch.setattr(tune, "fit", broken)
+    words = ["--model", tiny_model, "--epochs", 1, "--tune", 3, "-o", tmp_path / "one"]
+    code, _, err = command("train", reviews, *words)
+    assert code == 0, err
+    trials = manifest_of(tmp_path / "one")["search"]["trials"]
+    assert [trial["state"] for trial in trials] == ["complete", "failed", "complete"]
+    assert "nan" in trials[1]["problem"] and f"failed: {trials[1]['problem'][:20]}" in " ".join(err.split())
+
+
+def same_weights(one, other) -> None:
+    assert (one / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
 
 
 def rows(errors: str) -> list[str]:
@@ -205,12 +262,12 @@ def test_mistakes_are_told_before_any_work(tiny_model, reviews, command, tmp_pat
     code, _, err = command("train", reviews, "--tune", 5, "--model", tiny_model, "-o", tmp_path / "one")
     assert code == 2 and "--tune needs Optuna. Install it: pip install 'bothways[tune]'" in " ".join(err.split())
     monkeypatch.undo()
+    assert list(tmp_path.iterdir()) == []
     few = tmp_path / "few.csv"
-    few.write_text("text,label\ngood,pos\nfine,pos\nbad,neg\nawful,neg\nnot good,neg\n")
+    few.write_text("text,label\ngood,pos\nbad,neg\n")
     words = ["--eval", reviews, "--tune", 5, "--model", tiny_model, "-o", tmp_path / "two"]
     code, _, err = command("train", few, *words)
-    assert code in (0, 1)
-    assert list(tmp_path.glob("one*")) == []
+    assert code == 1 and "2 texts to train on are too few to hold a part out on which settings" in " ".join(err.split())
 
 
 def test_advice_is_printed_and_kept(tiny_model, reviews, command, tmp_path):
