@@ -8,7 +8,7 @@ give the gradient of one large batch.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,6 +74,8 @@ class Stepper:
         seed: of dropout.
         max_grad_norm: gradients are scaled down to this norm; 0 leaves them.
         group: the processes that train together.
+        parameters: those whose gradients are summed, measured and dropped, beside those of the optimizer: the clipping
+            of the ecosystem measures a model's parameters, whatever its optimizer changes.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class Stepper:
         seed: int,
         max_grad_norm: float = 1.0,
         group: Processes | None = None,
+        parameters: Iterable[nn.Parameter] = (),
     ) -> None:
         self.model = model
         self.optimizer = optimizer
@@ -92,10 +95,12 @@ class Stepper:
         self.seed = seed
         self.max_grad_norm = max_grad_norm
         self.group = group or Processes()
-        self.parameters = [p for g in optimizer.param_groups for p in g["params"] if p.requires_grad]
+        changed = [p for g in optimizer.param_groups for p in g["params"] if p.requires_grad]
+        self.parameters = list(dict.fromkeys([*changed, *parameters]))
         # a GPU works ahead of Python: looking at a number at once would make both wait
         self.looks_back = self.parameters[0].device.type == "cuda" and self._scales_gradients
         self._unseen: _Unseen | None = None
+        self._loss_dtype = torch.promote_types(self.parameters[0].dtype, torch.float32)
 
     def step(
         self,
@@ -128,12 +133,13 @@ class Stepper:
             where = self._named(_Part(False, *_examples(batches)))
             problem = BothwaysError(f"step {number + 1}{where} has nothing to learn from: no item has a label.")
             raise self.group.common(problem)
-        loss = torch.zeros((), device=self.parameters[0].device)
+        # of one type in all processes, also in one that has no rows
+        loss = torch.zeros((), device=self.parameters[0].device, dtype=self._loss_dtype)
         for i, batch in enumerate(batches):
             if not batch.items:
                 continue  # the mean over nothing is no number
             torch.manual_seed(seed_for(self.seed, number, i, self.group.rank))
-            loss = loss + self.backward(batch.inputs, batch.items / total, total).to(loss.device)
+            loss = loss + self.backward(batch.inputs, batch.items / total, total).to(loss)
             if i + 1 < len(batches):
                 between()
         own = loss
@@ -143,8 +149,13 @@ class Stepper:
         before_update()
         self.optimizer.step()
         after_update()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.drop_gradients()
         return StepResult(loss=loss, grad_norm=norm, tokens=int(tokens), examples=int(examples), flagged=flags > 0)
+
+    def drop_gradients(self) -> None:
+        """Leave no gradients behind."""
+        for parameter in self.parameters:
+            parameter.grad = None
 
     def settle(self) -> None:
         """Look at the last step, where looking is one step behind. Call it before weights are used or saved.
@@ -155,7 +166,7 @@ class Stepper:
         unseen, self._unseen = self._unseen, None
         # the norm is finite only if every gradient is
         if unseen is not None and not torch.isfinite(unseen.loss + unseen.norm):
-            self.optimizer.zero_grad(set_to_none=True)
+            self.drop_gradients()
             raise self.group.common(BothwaysError(self._not_finite(unseen)))
 
     def _watch(self, now: _Unseen) -> None:
@@ -178,7 +189,8 @@ class Stepper:
             return norm
         if self._scales_gradients:
             # it divides as it reads the gradients: no pass of its own to scale them
-            self.optimizer.grad_scale = (norm / self.max_grad_norm).clamp(min=1.0)  # type: ignore[attr-defined]
+            # (in float32, as torch's kernel reads the scale whatever the parameters are)
+            self.optimizer.grad_scale = (norm / self.max_grad_norm).clamp(min=1.0).float()  # type: ignore[attr-defined]
         else:
             torch.nn.utils.clip_grads_with_norm_(self.parameters, self.max_grad_norm, norm)
         return norm
