@@ -52,8 +52,14 @@ def token_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Mean cross entropy of the rows whose label is not -100. logits (T, C), labels int64 (T,)."""
     if logits.shape[0] != labels.shape[0]:
         raise InputError(f"{logits.shape[0]} rows of logits but {labels.shape[0]} labels.")
-    if labels.numel() and int(labels.max()) >= logits.shape[-1]:
-        raise InputError(f"a label is {int(labels.max())}, but there are only {logits.shape[-1]} classes (from 0).")
+    if labels.numel():
+        lowest, highest = torch.stack(labels.masked_fill(labels == -100, 0).aminmax()).tolist()
+        if lowest < 0 or highest >= logits.shape[-1]:
+            wrong = lowest if lowest < 0 else highest
+            raise InputError(
+                f"a label is {wrong:g}, but there are only {logits.shape[-1]} classes (from 0); -100 is for what does "
+                "not count."
+            )
     return F.cross_entropy(logits.float(), labels.long(), ignore_index=-100)
 
 

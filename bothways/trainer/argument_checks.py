@@ -224,7 +224,7 @@ def _check_steps(args: ArgumentFields) -> None:
     used["save_steps"] = args.save_strategy == SaveStrategy.STEPS
     for name in (*used, "warmup_steps"):
         value = getattr(args, name)
-        if used.get(name, True) and value >= 1:
+        if used.get(name, True) and value > 1:  # 1.0 stays what it is, as in the reference
             if value != int(value):
                 raise UsageError(
                     f"{name} is {value:g}; from 1 on it must be a whole number, below 1 a share of the run."

@@ -236,6 +236,12 @@ def tokens_in(inputs: Any) -> int:
     return ids.numel() if isinstance(ids, Tensor) else 0
 
 
+def columns_in(inputs: Any) -> int:
+    """Tokens of the rectangle, padding included."""
+    ids = inputs.get("input_ids") if hasattr(inputs, "get") else None
+    return ids.numel() if isinstance(ids, Tensor) else 0
+
+
 def items_in(inputs: Any, *, causal: bool) -> float:
     """How many things a model's mean loss is the mean of: labels that count, or rows.
 

@@ -6,7 +6,7 @@ Every set becomes rows, dictionaries of one example each; what a model's ``forwa
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence, Sized
+from collections.abc import Callable, Collection, Mapping, Sequence, Sized
 from typing import Any, TypeGuard
 
 from torch import nn
@@ -85,8 +85,8 @@ def without_unused(dataset: Any, taken: list[str]) -> Any:
     if not isinstance(columns, list) or not hasattr(dataset, "remove_columns"):
         return dataset
     unused = [name for name in columns if name not in taken]
-    if unused and len(unused) == len(columns):
-        raise InputError(_nothing_left(columns, taken))
+    if unused and _only_labels(set(columns) - set(unused)):
+        raise InputError(_nothing_left(unused, taken))
     return dataset.remove_columns(unused) if unused else dataset
 
 
@@ -103,13 +103,18 @@ def _only(row: Any, taken: list[str]) -> Any:
     if not isinstance(row, Mapping):
         return row
     kept = {name: value for name, value in row.items() if name in taken}
-    if row and not kept:
-        raise InputError(_nothing_left(list(row), taken))
+    if len(kept) < len(row) and _only_labels(kept):
+        raise InputError(_nothing_left([name for name in row if name not in kept], taken))
     return kept
 
 
+def _only_labels(names: Collection[str]) -> bool:
+    """Whether nothing is there that a model could read."""
+    return set(names) <= set(LABEL_COLUMNS)
+
+
 def _nothing_left(columns: list[str], taken: list[str]) -> str:
-    hint = " Tokenise the texts first." if any("text" in c or "sentence" in c for c in columns) else ""
+    hint = " Tokenise the texts first: tokenizer(text) gives input_ids." if "input_ids" in taken else ""
     return (
         f"none of the columns {', '.join(map(str, columns))} is taken by the model, which takes "
         f"{', '.join(dict.fromkeys(taken))}.{hint} Or set remove_unused_columns=False and let your data_collator "

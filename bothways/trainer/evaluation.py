@@ -6,7 +6,8 @@ Process r of W computes every W-th batch; after each round all have the results 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -49,20 +50,24 @@ def evaluation_loop(
     kept = _Collected()
     metrics: dict[str, Any] | None = None
     keeps = not args.batch_eval_metrics or description == "Prediction"
-    for round_, is_last in _rounds(trainer, loader, loss_only, ignore_keys):
-        for found in round_:
-            kept.rows += found.rows
-            if found.loss is not None:
-                kept.losses.append(found.loss)
-                kept.weights.append(found.rows)
-            if keeps:
-                for name in ("logits", "labels", "inputs"):
-                    if getattr(found, name) is not None:
-                        getattr(kept, name).add(getattr(found, name))
-        if args.batch_eval_metrics and trainer.compute_metrics is not None:
-            metrics = _judge_batches(trainer, round_, is_last) or metrics
-        trainer.control = trainer.callback_handler.on_prediction_step(args, trainer.state, trainer.control)
+    with full_precision_of(trainer):
+        for round_, is_last in _rounds(trainer, loader, loss_only, ignore_keys):
+            for found in round_:
+                _keep(kept, found, keeps)
+            if args.batch_eval_metrics and trainer.compute_metrics is not None:
+                metrics = _judge_batches(trainer, round_, is_last) or metrics
+            trainer.control = trainer.callback_handler.on_prediction_step(args, trainer.state, trainer.control)
     return _finish(trainer, kept, metrics, loader, prefix)
+
+
+def _keep(kept: _Collected, found: _Found, with_predictions: bool) -> None:
+    kept.rows += found.rows
+    if found.loss is not None:
+        kept.losses.append(found.loss)
+        kept.weights.append(found.rows)
+    for name in ("logits", "labels", "inputs") if with_predictions else ():
+        if getattr(found, name) is not None:
+            getattr(kept, name).add(getattr(found, name))
 
 
 @dataclass
@@ -137,13 +142,50 @@ def _finish(trainer: Any, kept: _Collected, metrics: dict[str, Any] | None, load
         if "inputs" in args.include_for_metrics:
             extras["inputs"] = kept.inputs.result()
         metrics = trainer.compute_metrics(EvalPrediction(predictions=joined, label_ids=labels, **extras))
-    metrics = {name: plain(value) for name, value in (metrics or {}).items()}
+    metrics = {name: plain(value) for name, value in _dictionary(metrics).items()}
     if kept.losses:
         metrics[f"{prefix}_loss"] = float(np.average(kept.losses, weights=kept.weights))
     metrics = {n if n.startswith(f"{prefix}_") else f"{prefix}_{n}": value for n, value in metrics.items()}
     dataset = getattr(loader, "dataset", None)
     rows = len(dataset) if has_length(dataset) and kept.rows == 0 else kept.rows
     return EvalLoopOutput(predictions=joined, label_ids=labels, metrics=metrics, num_samples=rows)
+
+
+def _dictionary(metrics: Any) -> Mapping[str, Any]:
+    if metrics is None:
+        return {}
+    if not isinstance(metrics, Mapping):
+        raise InputError(
+            f"compute_metrics returned a {type(metrics).__name__} ({metrics!r:.40}); it must return a dictionary, for "
+            'example {"accuracy": 0.5}.'
+        )
+    return metrics
+
+
+@contextmanager
+def full_precision_of(trainer: Any) -> Iterator[None]:
+    """Parameters and buffers in bfloat16 or float16 inside, where ``bf16_full_eval`` or ``fp16_full_eval`` asks for it.
+
+    Afterwards they are what they were, bit by bit: training goes on from its own numbers.
+    """
+    args = trainer.args
+    if not (args.bf16_full_eval or args.fp16_full_eval):
+        yield
+        return
+    dtype = torch.bfloat16 if args.bf16_full_eval else torch.float16
+    if trainer.model.training:
+        trainer.model.eval()
+    elif hasattr(trainer.model, "prepare_for_inference"):
+        trainer.model.train().eval()  # copies of the weights that were prepared for inference are of another dtype
+    tensors = [t for t in (*trainer.model.parameters(), *trainer.model.buffers()) if t.is_floating_point()]
+    kept = [t.data for t in tensors]
+    try:
+        for t in tensors:
+            t.data = t.data.to(dtype)
+        yield
+    finally:
+        for t, before in zip(tensors, kept, strict=True):
+            t.data = before
 
 
 def prediction_step(

@@ -31,12 +31,13 @@ class LoadsData:
     eval_dataset: Any
     data_collator: Callable[[list[Any]], Any]
     label_names: list[str]
+    _train_batch_size: int
 
     def get_train_dataloader(self) -> DataLoader:
         """Batches of an epoch. A subclass may return a loader of its own; it is then iterated once an epoch."""
         if self.train_dataset is None:
             raise UsageError("Trainer has no train_dataset to train on. Pass one.")
-        dataset, loading = self._loading(self.train_dataset, self.args.train_batch_size, training=True)
+        dataset, loading = self._loading(self.train_dataset, self._train_batch_size)
         if not has_length(dataset) or isinstance(dataset, IterableDataset):
             return DataLoader(self._stream(dataset, loading), batch_size=None)
         keys = loading.keys(self._order(dataset)(0), 0, self.group)
@@ -66,12 +67,12 @@ class LoadsData:
         return None
 
     def _in_order(self, dataset: Any) -> DataLoader:
-        rows, loading = self._loading(as_dataset(dataset), self.args.eval_batch_size, training=False)
+        rows, loading = self._loading(as_dataset(dataset), self.args.eval_batch_size)
         if not has_length(rows) or isinstance(rows, IterableDataset):
             return DataLoader(self._stream(rows, loading), batch_size=None)
         return loading.loader(rows, loading.keys(range(len(rows)), 0, Processes()))
 
-    def _loading(self, dataset: Any, batch_size: int, *, training: bool) -> tuple[Any, Loading]:
+    def _loading(self, dataset: Any, batch_size: int) -> tuple[Any, Loading]:
         """A data set without the columns that the model does not take, and how its rows become batches."""
         args = self.args
         collate = self.data_collator
@@ -101,7 +102,7 @@ class LoadsData:
             return lambda epoch: np.arange(len(dataset))
         if args.train_sampling_strategy == "group_by_length":
             lengths = self._lengths(dataset)
-            wide = args.train_batch_size * args.gradient_accumulation_steps * self.group.count
+            wide = self._train_batch_size * args.gradient_accumulation_steps * self.group.count
             return lambda epoch: length_grouped_order(lengths, wide, seed, epoch + 1)
         return random_rows(len(dataset), seed)
 
@@ -125,7 +126,7 @@ class LoadsData:
         if self._has_own_loader():
             own = self.get_train_dataloader()
             return LoaderSteps(own, accumulation=accumulation, items=self._items, seed=seed, group=self.group)
-        dataset, loading = self._loading(self.train_dataset, args.train_batch_size, training=True)
+        dataset, loading = self._loading(self.train_dataset, self._train_batch_size)
         sampler = self._get_train_sampler()
         if has_length(dataset) and not len(dataset):
             raise UsageError("train_dataset is empty: there is nothing to train on.")

@@ -36,6 +36,7 @@ class TrainerRun(Events):
         *,
         batches_per_epoch: int | None,
         ignore_keys: list[str] | None,
+        start: float,
     ) -> None:
         self.trainer, self.progress, self.store, self.wish = trainer, progress, store, wish
         self.batches_per_epoch, self.ignore_keys = batches_per_epoch, ignore_keys
@@ -45,6 +46,7 @@ class TrainerRun(Events):
         self.saved_step = -1
         self.result: StepResult | None = None
         self.learning_rate: float | None = None
+        self.start, self.first_tokens = start, progress.tokens
 
     def flag(self) -> bool:
         return bool(self.wish)
@@ -73,8 +75,9 @@ class TrainerRun(Events):
         self.loss = self.loss + result.loss.to(self.loss.device)
         state.global_step = self.progress.step
         state.epoch = self._epoch()
-        if trainer.args.include_num_input_tokens_seen not in ("no", False):
-            state.num_input_tokens_seen = self.progress.tokens
+        self._count_tokens()
+        if (every := trainer.args.torch_empty_cache_steps) and state.global_step % every == 0:
+            torch.cuda.empty_cache()  # nothing happens where there is no GPU
         self._call("on_step_end")
         self._log_evaluate_save()
         if result.flagged or (self.wish and trainer.group.count == 1):
@@ -104,8 +107,23 @@ class TrainerRun(Events):
     def _write(self) -> None:
         step = self.trainer.state.global_step
         self.store.save(step, lambda directory: write_checkpoint(self.trainer, self.progress, directory))
-        best = self.trainer.state.best_model_checkpoint
-        self.store.prune([] if best is None else [int(best.rpartition("-")[2])])
+        limit, best = self.store.keep, self.trainer.state.best_model_checkpoint
+        if best is None or limit is None:
+            self.store.prune()
+            return
+        best_step = int(best.rpartition("-")[2])
+        # the best one counts; with a limit of 1 the newest stays beside it, to go on from
+        apart = limit > 1 and best_step not in self.store.steps()[-limit:]
+        self.store.prune([best_step], keep=limit - apart)
+
+    def _count_tokens(self) -> None:
+        trainer, asked = self.trainer, self.trainer.args.include_num_input_tokens_seen
+        if asked == "non_padding":
+            trainer.state.num_input_tokens_seen = self.progress.tokens
+        elif asked == "all":
+            read = torch.tensor(trainer._columns_read, device=trainer.args.device)
+            trainer.state.num_input_tokens_seen += int(trainer.group.sum(read))
+        trainer._columns_read = 0
 
     def _leave(self) -> None:
         """Save what is not saved yet, say how to go on, and end as the signal wants it."""
@@ -146,7 +164,10 @@ class TrainerRun(Events):
         self.total_loss += loss
         self.loss = torch.zeros_like(self.loss)
         self.logged_step = trainer.state.global_step
-        trainer.log(logs)
+        if trainer.args.include_num_input_tokens_seen == "no":
+            trainer.log(logs)  # subclasses of older programs know no start_time
+        else:
+            trainer.log(logs, self.start)
 
     def _is_best(self, metrics: dict[str, float]) -> bool:
         args, state = self.trainer.args, self.trainer.state

@@ -65,8 +65,8 @@ def read_model(model: nn.Module, directory: Path) -> None:
     """
     if (directory / f"{TRAINED}.json").is_file():
         weights = load_state(directory, TRAINED)
-    elif _has_own_files(model):
-        weights = type(model).from_pretrained(directory, config=model.config).state_dict()  # type: ignore[attr-defined]
+    elif isinstance(model, PreTrainedModel) and _has_own_files(model):
+        weights = type(model).from_pretrained(directory, config=model.config).state_dict()
     else:
         with open_weights(directory) as stored:
             weights = {name: stored.load(name) for name in stored.names()}
@@ -99,6 +99,12 @@ def read_checkpoint(trainer: Any, directory: Path) -> Progress:
     state.stateful_callbacks = state.stateful_callbacks or {}
     trainer.state = state
     return progress
+
+
+def batch_size_of(directory: Path) -> int | None:
+    """The batch that a run had when it wrote a checkpoint; None if it does not say."""
+    state = directory / STATE
+    return TrainerState.load_from_json(state).train_batch_size if state.is_file() else None
 
 
 def find_checkpoint(store: CheckpointStore, asked: str | bool) -> Path:

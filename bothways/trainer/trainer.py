@@ -26,32 +26,34 @@ from bothways.engine.run_lock import RunLock
 from bothways.engine.seeds import set_seed
 from bothways.engine.steps import Stepper
 from bothways.errors import InputError, UsageError
-from bothways.models.task_models import EncoderModel
 from bothways.trainer.arguments import TrainingArguments
-from bothways.trainer.batches import tokens_in
+from bothways.trainer.batch_size import with_fitting_batch
+from bothways.trainer.batches import columns_in, tokens_in
 from bothways.trainer.callback_handler import CallbackHandler
-from bothways.trainer.callbacks import DefaultFlowCallback, PrinterCallback, ProgressCallback
 from bothways.trainer.collators import DataCollatorWithPadding, default_data_collator
+from bothways.trainer.compiled import compiled
 from bothways.trainer.datasets import as_dataset, label_names_of
-from bothways.trainer.evaluation import checked_metric, evaluation_loop, plain, prediction_step, steps_of
+from bothways.trainer.demands import check_arguments, check_head
+from bothways.trainer.evaluation import checked_metric, evaluation_loop, prediction_step, steps_of
+from bothways.trainer.hooks import HasCallbacks, callbacks_of
 from bothways.trainer.loading import LoadsData
+from bothways.trainer.noise import noisy_embeddings
 from bothways.trainer.optimising import Optimises
 from bothways.trainer.outputs import (
     EvalLoopOutput,
-    IntervalStrategy,
     PredictionOutput,
-    SaveStrategy,
     TrainOutput,
     enable_full_determinism,
     speed_metrics,
 )
+from bothways.trainer.reporting import Reports
 from bothways.trainer.run import TrainerRun
-from bothways.trainer.saving import find_checkpoint, read_checkpoint, read_model, write_model
+from bothways.trainer.saving import batch_size_of, find_checkpoint, read_checkpoint, read_model
 from bothways.trainer.smoothing import LabelSmoother
-from bothways.trainer.state import ExportableState, TrainerControl, TrainerState, states_by_class
+from bothways.trainer.state import TrainerControl, TrainerState
 
 
-class Trainer(LoadsData, Optimises):
+class Trainer(LoadsData, Optimises, HasCallbacks, Reports):
     """Trains and evaluates a model. Arguments, defaults, files and logs are those of the ecosystem.
 
     Args:
@@ -104,12 +106,12 @@ class Trainer(LoadsData, Optimises):
         self.optimizer, self.lr_scheduler = optimizers
         self.optimizer_cls_and_kwargs = optimizer_cls_and_kwargs
         self._own_scheduler = optimizers[1] is not None
-        self._check(model, model_init)
+        check_arguments(self, model, model_init)
         enable_full_determinism(self.args.seed) if self.args.full_determinism else set_seed(self.args.seed)
         self.group = processes(self.args.ddp_timeout)
         self.model_init = model_init
         self.model: nn.Module = self.call_model_init() if model is None else model
-        self._check_head()
+        check_head(self.model)
         self.model.to(self.args.device)
         self.model_wrapped = self.model
         pads = DataCollatorWithPadding(self.processing_class) if self._has_tokenizer() else default_data_collator
@@ -121,17 +123,15 @@ class Trainer(LoadsData, Optimises):
         self.label_smoother = LabelSmoother(smoothing) if smoothing else None
         self.model_accepts_loss_kwargs = False
         self.is_in_train = False
+        self._train_batch_size = self.args.train_batch_size
+        self._columns_read = 0
         self.state = TrainerState(
             is_local_process_zero=self.is_local_process_zero(), is_world_process_zero=self.is_world_process_zero()
         )
         self.control = TrainerControl()
-        shown = PrinterCallback if self.args.disable_tqdm else ProgressCallback
+        made = callbacks_of(self.args, callbacks)
         self.callback_handler = CallbackHandler(
-            [DefaultFlowCallback, *(callbacks or []), shown],
-            self.model,
-            self.processing_class,
-            self.optimizer,
-            self.lr_scheduler,
+            made, self.model, self.processing_class, self.optimizer, self.lr_scheduler
         )
         self.control = self.callback_handler.on_init_end(self.args, self.state, self.control)
 
@@ -170,55 +170,67 @@ class Trainer(LoadsData, Optimises):
         try:
             with ExitStack() as held, stopping_gently() as wish:
                 self.group.first_does(lambda: self._lock(held))
-                return self._train(resume, ignore_keys_for_eval, wish)
+                return with_fitting_batch(self, lambda: self._train(resume, ignore_keys_for_eval, wish))
         finally:
             self.is_in_train = False
 
     def _train(self, resume: str | bool | None, ignore_keys: list[str] | None, wish: Any) -> TrainOutput:
         args = self.args
         start = time.time()
-        store = CheckpointStore(self._directory, keep=args.save_total_limit)
+        limit = args.save_total_limit
+        store = CheckpointStore(self._directory, keep=limit if limit and limit > 0 else None)
+        checkpoint = find_checkpoint(store, resume) if resume else None
+        if checkpoint is not None and args.auto_find_batch_size:
+            self._train_batch_size = batch_size_of(checkpoint) or self._train_batch_size
         source = self._train_steps()
         epochs, max_steps = self._length_of_run(source)
         self.create_optimizer_and_scheduler(num_training_steps=max_steps)
         progress = Progress()
-        self.state = TrainerState(stateful_callbacks=self._exportable())
-        if resume:
-            progress = read_checkpoint(self, find_checkpoint(store, resume))
+        self.state = TrainerState(epoch=0, stateful_callbacks=self._exportable())
+        if checkpoint is not None:
+            progress = read_checkpoint(self, checkpoint)
             self._restore_callbacks()
+            if args.ignore_data_skip:
+                progress.epoch_step = 0
         self.state.compute_steps(args, max_steps)
-        self.state.train_batch_size = args.train_batch_size
+        self.state.train_batch_size = self._train_batch_size
         self.state.init_training_references(self, max_steps, epochs)
         if args.gradient_checkpointing:
             self.model.gradient_checkpointing_enable(args.gradient_checkpointing_kwargs)  # type: ignore[operator]
         self.callback_handler.model, self.callback_handler.optimizer = self.model, self.optimizer
         self.callback_handler.lr_scheduler = self.lr_scheduler
         self.callback_handler.train_dataloader = self.get_train_dataloader()
-        run = TrainerRun(self, progress, store, wish, batches_per_epoch=source.batches, ignore_keys=ignore_keys)
+        run = TrainerRun(
+            self, progress, store, wish, batches_per_epoch=source.batches, ignore_keys=ignore_keys, start=start
+        )
         assert self.optimizer is not None
         stepper = Stepper(
             self.model, self.optimizer, self._backward, seed=args.seed, max_grad_norm=args.max_grad_norm or 0.0,
-            group=self.group,
+            group=self.group, parameters=[p for p in self.model.parameters() if p.requires_grad],
         )  # fmt: skip
-        stepper.optimizer.zero_grad(set_to_none=True)
+        stepper.drop_gradients()
+        self.model.train()
         self.control = self.callback_handler.on_train_begin(args, self.state, self.control)
-        if args.eval_on_start and not resume:
-            self._evaluate(ignore_keys=ignore_keys, skip_scheduler=True)
-        if progress.step < max_steps:
-            run_loop(stepper, source, progress, run)
-        return self._finish(run, start, epochs)
+        with noisy_embeddings(self.model, args.neftune_noise_alpha), compiled(self.model, args):
+            if args.eval_on_start and not resume:
+                self._evaluate(ignore_keys=ignore_keys, skip_scheduler=True)
+            if progress.step < max_steps:
+                run_loop(stepper, source, progress, run)
+        return self._finish(run, start)
 
-    def _finish(self, run: TrainerRun, start: float, epochs: int) -> TrainOutput:
+    def _finish(self, run: TrainerRun, start: float) -> TrainOutput:
         args, state = self.args, self.state
         if args.load_best_model_at_end and state.best_model_checkpoint is not None:
             read_model(self.model, Path(state.best_model_checkpoint))
         loss = (run.total_loss + run.loss.item()) / max(state.global_step, 0.001)
-        metrics = speed_metrics("train", start, num_samples=run.progress.examples, num_steps=state.max_steps)
+        tokens = run.progress.tokens - run.first_tokens if args.include_tokens_per_second else None
+        done = {"num_samples": run.progress.examples, "num_steps": state.max_steps, "num_tokens": tokens}
+        metrics: dict[str, Any] = speed_metrics("train", start, **done)
         state.total_flos = float(6 * run.progress.tokens * self._numbers_per_token())
         metrics |= {"total_flos": state.total_flos, "train_loss": loss}
         self.log(metrics)
         if self.is_world_process_zero() and args.save_total_limit == 1 and state.best_model_checkpoint:
-            run.store.prune([int(state.best_model_checkpoint.rpartition("-")[2])])
+            run.store.prune([int(state.best_model_checkpoint.rpartition("-")[2])], keep=0)
         self.control = self.callback_handler.on_train_end(args, state, self.control)
         return TrainOutput(state.global_step, loss, metrics)
 
@@ -281,6 +293,7 @@ class Trainer(LoadsData, Optimises):
 
     def _backward(self, inputs: Any, share: float, items: float) -> Tensor:
         self._share = share
+        self._columns_read += columns_in(inputs)
         return self.training_step(self.model, inputs, torch.tensor(items, device=self.args.device))
 
     # -- evaluation ------------------------------------------------------------------------------------------------
@@ -361,74 +374,6 @@ class Trainer(LoadsData, Optimises):
         steps = steps_of(output.num_samples or 0, self.args.eval_batch_size * self.group.count)
         return (output.metrics or {}) | speed_metrics(prefix, start, num_samples=output.num_samples, num_steps=steps)
 
-    # -- files and logs --------------------------------------------------------------------------------------------
-
-    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """The model with its tokeniser and the arguments, as ``from_pretrained`` loads it."""
-        if self.args.should_save:
-            write_model(self.model, Path(output_dir or self._directory), self.processing_class, self.args)
-
-    def save_state(self) -> None:
-        """``trainer_state.json`` in the output directory."""
-        if self.is_world_process_zero():
-            self._directory.mkdir(parents=True, exist_ok=True)
-            self.state.save_to_json(self._directory / "trainer_state.json")
-
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add a line to the history, and show it."""
-        if self.state.epoch is not None:
-            logs["epoch"] = self.state.epoch
-        if self.args.include_num_input_tokens_seen not in ("no", False):
-            logs["num_input_tokens_seen"] = self.state.num_input_tokens_seen
-        self.state.log_history.append({**{n: plain(v) for n, v in logs.items()}, "step": self.state.global_step})
-        self.control = self.callback_handler.on_log(self.args, self.state, self.control, logs)
-
-    def create_model_card(self, *_: Any, **__: Any) -> None:
-        """Nothing: ``bothways train`` writes a card from what it measured; a trainer has not measured enough."""
-
-    def push_to_hub(self, *_: Any, **__: Any) -> None:
-        """Refused: this library sends nothing away."""
-        raise UsageError(
-            "push_to_hub is not supported: nothing is sent away from this machine. "
-            "Save with save_model() and upload the directory with a tool of your choice."
-        )
-
-    # -- callbacks -------------------------------------------------------------------------------------------------
-
-    def add_callback(self, callback: Any) -> None:
-        """A class or an instance."""
-        self.callback_handler.add_callback(callback)
-
-    def pop_callback(self, callback: Any) -> Any:
-        """Remove a callback and return it."""
-        return self.callback_handler.pop_callback(callback)
-
-    def remove_callback(self, callback: Any) -> None:
-        """Remove a callback."""
-        self.callback_handler.remove_callback(callback)
-
-    def callback_states(self) -> dict[str, Any]:
-        """The states of callbacks that keep one, as they go into a checkpoint."""
-        return states_by_class(self._exportable())
-
-    def _exportable(self) -> list[ExportableState]:
-        return [cb for cb in [*self.callback_handler.callbacks, self.control] if isinstance(cb, ExportableState)]
-
-    def _restore_callbacks(self) -> None:
-        """Give callbacks the states that a checkpoint has for their classes, if the arguments ask for it."""
-        if not self.args.restore_callback_states_from_checkpoint:
-            return
-        kept = {
-            name: list(found) if isinstance(found, list) else [found]
-            for name, found in self.state.stateful_callbacks.items()
-        }
-        for callback in self._exportable():
-            found = kept.get(type(callback).__name__)
-            if not found or isinstance(callback, TrainerControl):
-                continue
-            fresh = type(callback).from_state(found.pop(0))
-            callback.__dict__.update(fresh.__dict__)
-
     # -- what it was made of ---------------------------------------------------------------------------------------
 
     def call_model_init(self, trial: Any = None) -> nn.Module:
@@ -460,10 +405,6 @@ class Trainer(LoadsData, Optimises):
     def _lock(self, held: ExitStack) -> None:
         held.enter_context(RunLock(self._directory))
 
-    @property
-    def _directory(self) -> Path:
-        return Path(self.args.output_dir or "trainer_output")
-
     def _has_tokenizer(self) -> bool:
         return hasattr(self.processing_class, "pad")
 
@@ -471,32 +412,6 @@ class Trainer(LoadsData, Optimises):
         self.model = self.model_wrapped = model.to(self.args.device)
         self.optimizer = None
         self.callback_handler.model = self.model
-
-    def _check(self, model: nn.Module | None, model_init: Any) -> None:
-        args = self.args
-        if model is None and model_init is None:
-            raise UsageError("Trainer needs a model or a model_init. Pass one of them.")
-        if model_init is not None and any(part is not None for part in (self.optimizer, self.lr_scheduler)):
-            raise UsageError("optimizers belong to a model, and model_init makes new ones. Pass a model instead.")
-        if self.optimizer is not None and self.optimizer_cls_and_kwargs is not None:
-            raise UsageError("both optimizers and optimizer_cls_and_kwargs were given. Pass one of them.")
-        if args.eval_strategy != "no" and self.eval_dataset is None and not self._has_own_eval_loader():
-            raise UsageError(
-                f"eval_strategy is {IntervalStrategy(args.eval_strategy).value!r}, but there is no eval_dataset. "
-                "Pass one, or set eval_strategy='no'."
-            )
-        if (args.save_strategy == SaveStrategy.BEST or args.load_best_model_at_end) and not args.metric_for_best_model:
-            raise UsageError("the best model cannot be told without metric_for_best_model. Set it.")
-        takes = inspect.signature(self.compute_metrics).parameters if self.compute_metrics else {}
-        if args.batch_eval_metrics and self.compute_metrics and "compute_result" not in takes:
-            raise UsageError("with batch_eval_metrics, compute_metrics must take the argument compute_result.")
-
-    def _check_head(self) -> None:
-        if isinstance(self.model, EncoderModel):
-            raise UsageError(
-                f"{type(self.model).__name__} has no head and no loss. Train one with a head, such as "
-                f"{type(self.model).__name__.removesuffix('Model')}ForSequenceClassification."
-            )
 
     @property
     def _takes_items(self) -> bool:

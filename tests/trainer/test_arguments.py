@@ -25,8 +25,17 @@ from bothways.trainer.argument_fields import ArgumentFields
 from bothways.trainer.argument_names import MEANT, ArgumentNameError, old_names
 
 reference = pytest.importorskip("transformers")
-OTHERWISE = {"logging_dir", "accelerator_config", "fsdp", "fsdp_config", "debug", "local_rank", "no_cuda"}
-"""Fields whose default is written otherwise and means the same."""
+OTHERWISE = {
+    "logging_dir",
+    "accelerator_config",
+    "fsdp",
+    "fsdp_config",
+    "debug",
+    "local_rank",
+    "no_cuda",
+    "disable_tqdm",
+}
+"""Fields whose default is written otherwise and means the same; ``disable_tqdm`` follows the level of logging."""
 
 
 def theirs(**arguments):
