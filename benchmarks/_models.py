@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks._texts import WORDS
+from bothways.files import write_json
+
 BATCH = 32
 
 HEADS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -91,6 +94,62 @@ class Maker:
         tokenizer = transformers.BertTokenizerFast(vocab_file=str(source / "vocab.txt"), model_max_length=512)
         tokenizer.save_pretrained(target)
 
+    def encode_sentences(self, directory: Path, texts: Sequence[str], labels: Sequence[int], target: Path) -> int:
+        """Write sentences as rows that every trainer reads.
+
+        They are a JSON list of objects with ``input_ids``, ``attention_mask`` and ``labels``.
+
+        Returns:
+            How many.
+        """
+        from bothways.tasks.encoded import encode
+        from bothways.tokenizers import AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained(directory)
+        return _write_rows(target, encode(tokenizer, texts, max_length=None).input_ids, labels)
+
+    def encode_words(self, directory: Path, file: Path, held: Path, target: Path, most: int | None = None) -> int:
+        """Write tagged sentences as such rows, with the pieces and labels that the main job trains on.
+
+        Args:
+            directory: a model with the labels of the tags.
+            file: tagged sentences; ``held`` are others, so that none is held out of these.
+            most: only so many of the first.
+
+        Returns:
+            How many.
+        """
+        from bothways import AutoConfig, AutoTokenizer
+        from bothways.training.entity_task import EntityTask
+
+        task = EntityTask.load([file], held, seed=0)
+        config = AutoConfig.from_pretrained(directory)
+        tokenizer = AutoTokenizer.from_pretrained(directory)
+        features = task.training_set(tokenizer, config.max_position_embeddings, config).features
+        return _write_rows(target, features.input_ids[:most], features.labels[:most])
+
+    def tiny(self, target: Path, head: str | None = None) -> None:
+        """Write a classifier of two layers of 32, or another model of ``HEADS``, for the words of ``_texts.WORDS``."""
+        import torch
+        import transformers
+
+        torch.manual_seed(0)
+        target.mkdir(parents=True, exist_ok=True)
+        vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
+        (target / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
+        name, labels = HEADS[head] if head else ("BertForSequenceClassification", ("negative", "positive"))
+        config = transformers.BertConfig(
+            vocab_size=len(vocabulary),
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=64,
+            id2label=dict(enumerate(labels)),
+            label2id={label: i for i, label in enumerate(labels)},
+        )
+        getattr(transformers, name)(config).save_pretrained(target)
+        transformers.BertTokenizerFast(vocab_file=str(target / "vocab.txt")).save_pretrained(target)
+
     def fit_tags(self, directory: Path, sentences: Sequence[tuple[list[str], list[str]]]) -> float:
         """Give the tagger in ``directory`` a head fitted by logistic regression on the first tokens of words.
 
@@ -167,3 +226,12 @@ def sorted_batches(
             input_ids[row, : len(rows[i])] = rows[i]
             mask[row, : len(rows[i])] = 1
         yield chosen, {"input_ids": input_ids, "attention_mask": mask}
+
+
+def _write_rows(target: Path, input_ids: Sequence[Any], labels: Sequence[Any]) -> int:
+    rows = [
+        {"input_ids": list(map(int, ids)), "attention_mask": [1] * len(ids), "labels": np.asarray(own).tolist()}
+        for ids, own in zip(input_ids, labels, strict=True)
+    ]
+    write_json(target, rows)
+    return len(rows)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import resource
 import statistics
-import sys
 import time
 import warnings
 from collections.abc import Sequence
@@ -14,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks._clock import peak_megabytes
 from benchmarks._task_inputs import Case
 
 OURS = "bothways"
@@ -93,8 +92,7 @@ class Answering:
 
     def peak_megabytes(self) -> float:
         """Largest resident memory of this process so far, in 10^6 bytes."""
-        unit = 1 if sys.platform == "darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+        return peak_megabytes()
 
     def computed_sequences(self) -> int:
         """Rows that our model has computed for one run of the inputs: equal ones count once."""

@@ -7,8 +7,9 @@ import json
 import lzma
 import random
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from benchmarks._common import data_file
 from bothways.errors import DataError
@@ -27,10 +28,21 @@ WORDS = (
 
 def sentences(data: Path | None, name: str = "train_sentences") -> tuple[list[str], list[int]]:
     """Sentences of SST-2 in the order of the file, each once, and their labels (1 is positive)."""
-    with gzip.open(data_file(data, "sst2", f"{name}.jsonl.gz"), "rt", encoding="utf-8") as lines:
+    return labelled_texts(data_file(data, "sst2", f"{name}.jsonl.gz"))
+
+
+def labelled_texts(path: Path) -> tuple[list[str], list[int]]:
+    """Texts of JSON lines in the order of the file, each once, and their labels."""
+    with _opened(path) as lines:
         rows = [json.loads(line) for line in lines]
     labels = {row["text"]: row["label"] for row in rows}
     return list(labels), list(labels.values())
+
+
+def first_rows(source: Path, target: Path, count: int) -> None:
+    """Copy the first lines of a file."""
+    with _opened(source) as lines, target.open("w", encoding="utf-8") as out:
+        out.writelines(islice(lines, count))
 
 
 def mixed_passages(data: Path | None, count: int, tokenizer: Any, *, seed: int = 0) -> list[str]:
@@ -90,3 +102,17 @@ def short_lines(path: Path, count: int, *, seed: int = 0) -> None:
     with path.open("w", encoding="utf-8") as out:
         for _ in range(count):
             out.write(" ".join(chance.choices(WORDS, k=chance.randint(3, 12))) + "\n")
+
+
+def labelled_lines(path: Path, count: int, *, seed: int = 0) -> None:
+    """Write a CSV file of ``count`` texts of three to twelve words, positive or negative at random."""
+    chance = random.Random(seed)
+    with path.open("w", encoding="utf-8") as out:
+        out.write("text,label\n")
+        for _ in range(count):
+            words = " ".join(chance.choices(WORDS, k=chance.randint(3, 12)))
+            out.write(f"{words},{chance.choice(('negative', 'positive'))}\n")
+
+
+def _opened(path: Path) -> IO[str]:
+    return gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")

@@ -16,18 +16,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks import (
+    _clock,
     _common,
+    _fit_process,
+    _frozen_reference,
     _processes,
     _task_inputs,
     _task_systems,
     _texts,
     _workers,
+    checkpoint_cost,
+    evaluation_memory,
     finetune,
+    head_only,
     memory,
     predict,
     quality,
     startup,
     tasks,
+    two_processes,
 )
 from bothways.errors import BothwaysError, UsageError
 
@@ -66,7 +73,8 @@ class InProcess:
 def in_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch = pytest.importorskip("torch")
     threads = torch.get_num_threads()
-    for module in (predict, finetune, memory, quality, tasks):
+    modules = (predict, finetune, memory, quality, tasks, head_only, two_processes, checkpoint_cost, evaluation_memory)
+    for module in modules:
         monkeypatch.setattr(module, "Worker", InProcess)
     monkeypatch.setattr(_workers, "PAUSE", 0)
     yield
@@ -95,8 +103,12 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("data")
-    for folder in ("sst2", "text"):
+    for folder in ("sst2", "text", "conll2003"):
         (directory / folder).mkdir()
+    for part, count in (("testa", 9), ("train", 40)):
+        with gzip.open(directory / "conll2003" / f"eng.{part}.gz", "wt") as out:
+            out.write("-DOCSTART- -X- O O\n\n")
+            out.write("a NN I-NP O\ndull NN I-NP I-PER\nfilm NN I-NP I-PER\n. . O O\n\n" * count)
     for name, count in (("train_sentences", 40), ("dev", 10)):
         with gzip.open(directory / "sst2" / f"{name}.jsonl.gz", "wt") as out:
             for i in range(count):
@@ -286,11 +298,53 @@ def test_finetuning_speed(in_process: None, data: Path, encoder: Path, tmp_path:
             *("--steps", "1", "--warm-up", "1", "--epochs", "2", "--out", str(tmp_path / "f.json")),
         ]
     )
-    steps = read(out)["raw"]["steps"]
-    assert set(steps) == {"bothways", "trainer", "trainer-grouped"}
-    # the second batch of the first epoch, in the same order: the 8 sentences that are left of 40
-    assert [one["tokens"] for one in steps["bothways"]] == [one["tokens"] for one in steps["trainer"]]
-    assert all(len(one["step_seconds"]) == 1 for own in steps.values() for one in own)
+    result = read(out)
+    titles = ["Fine-tuning, speed: sst2", "Fine-tuning, memory: sst2"]
+    titles += [title.replace("sst2", "conll2003") for title in titles]
+    assert [table["title"] for table in result["tables"]] == [*titles, "Targets"]
+    assert list(result["raw"]["steps"]) == ["sst2", "conll2003"]
+    for steps in result["raw"]["steps"].values():
+        assert list(steps) == ["bothways", "bothways-trainer", "trainer", "trainer-grouped"]
+        # the second batch of the first epoch, in the same order: those that are left of 40
+        tokens = {name: [one["tokens"] for one in own] for name, own in steps.items()}
+        assert tokens["bothways"] == tokens["bothways-trainer"] == tokens["trainer"]
+        assert all(len(one["step_seconds"]) == 1 and one["peak_megabytes"] > 1 for own in steps.values() for one in own)
+    assert [row[:2] for row in result["tables"][-1]["rows"]] == [
+        [f"{name}: {own} against trainer", "5.0 ×"]
+        for name in ("sst2", "conll2003")
+        for own in ("bothways", "bothways-trainer")
+    ]
+
+
+def test_a_step_in_parts_is_one_step() -> None:
+    torch = pytest.importorskip("torch")
+    model = torch.nn.Linear(2, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    clock = _clock.StepClock(lambda args, kwargs: len(args[0]), warm_up=1, steps=2)
+    passed = 0
+    with clock.watching(model):
+        for parts in ((1,), (2, 3), (4,), (5,), (6,)):
+            for rows in parts:
+                model(torch.ones(rows, 2)).sum().backward()
+            optimizer.step()
+            passed += 1
+    assert passed == 3 and clock.reading()["tokens"] == 2 + 3 + 4
+    assert len(clock.reading()["step_seconds"]) == 2
+    model(torch.ones(1, 2))  # nobody watches any more
+    assert len(clock.begun) == 4
+
+
+def test_our_memory_is_not_above_the_trainers() -> None:
+    peaks = {"bothways": 700.0, "bothways-trainer": 801.0, "trainer": 800.0, "trainer-grouped": 750.0}
+    readings: Any = {name: [{"peak_megabytes": peak}, {"peak_megabytes": peak + 9}] for name, peak in peaks.items()}
+    systems = [system for system in finetune.SYSTEMS if system.name in peaks]
+    table = finetune.memory_table("sst2", systems, readings)
+    assert [row[1:] for row in table.rows] == [
+        ("700", "709", "0.88: yes"),
+        ("801", "810", "1.00: no"),
+        ("800", "809", "–"),
+        ("750", "759", "–"),
+    ]
 
 
 @pytest.mark.skipif(not _common.is_installed("transformers", "accelerate"), reason="needs the reference Trainer")
@@ -371,14 +425,12 @@ def test_quality(in_process: None, monkeypatch: pytest.MonkeyPatch, data: Path, 
 @pytest.fixture(scope="module")
 def task_data(data: Path) -> Path:
     """The data of the cases of tasks, beside the sentences and passages."""
-    for folder in ("ag_news", "bbc_news", "imdb", "conll2003", "squad"):
+    for folder in ("ag_news", "bbc_news", "imdb", "squad"):
         (data / folder).mkdir()
     for folder in ("ag_news", "bbc_news", "imdb"):
         with gzip.open(data / folder / "train.jsonl.gz", "wt") as out:
             for i in range(4):
                 out.write(json.dumps({"text": f"{folder} the film was{' very' * i} good.", "label": 0}) + "\n")
-    with gzip.open(data / "conll2003" / "eng.testa.gz", "wt") as out:
-        out.write("-DOCSTART- -X- O O\n\n" + "a NN I-NP O\ndull NN I-NP I-PER\nfilm NN I-NP I-PER\n. . O O\n\n" * 9)
     found = []
     for i in range(6):
         context = f"The plot was{' very' * i} lovely. The film is dull."
@@ -467,3 +519,93 @@ def test_a_stream_may_not_grow() -> None:
     table = memory.stream_table({"questions": same, "entities": same | {"end": 801.0}})
     assert table.rows[0] == ("questions: question-answering", "5,553", "500", "200", "299", "60", "yes")
     assert table.rows[1][-3:] == ("301", "60", "no")
+
+
+def in_this_process(command: list[str], threads: int, output: Path | None = None) -> _processes.Cost:
+    """What ``run_measured`` does, without a process: commands of ours and modules of the benchmarks."""
+    from bothways import cli
+
+    modules = {"benchmarks._frozen_reference": _frozen_reference, "benchmarks._fit_process": _fit_process}
+    for name, module in modules.items():
+        if name in command:
+            module.main(command[command.index(name) + 1 :])
+            break
+    else:
+        assert cli.run(command[3:]) == 0
+    return _processes.Cost(seconds=9.0, peak_megabytes=700.0)
+
+
+@pytest.mark.skipif(not _common.is_installed("transformers", "accelerate"), reason="needs the reference Trainer")
+def test_head_only(
+    in_process: None, monkeypatch: pytest.MonkeyPatch, data: Path, encoder: Path, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(head_only, "run_measured", in_this_process)
+    arguments = ["--data", str(data), "--model", str(encoder), "--threads", "1", "--repeats", "2"]
+    out = head_only.main([*arguments, "--texts", "32", "--epochs", "2", "--out", str(tmp_path / "h.json")])
+    result = read(out)
+    assert {name: len(own) for name, own in result["raw"]["runs"].items()} == {
+        head_only.OURS: 2,
+        head_only.REFERENCE: 2,
+    }
+    assert all(0 <= one["accuracy"] <= 1 for own in result["raw"]["runs"].values() for one in own)
+    first, second = result["tables"][0]["rows"]
+    assert first[1:3] == ["9.0 (9.0 to 9.0)", "1.0"] and second[-1] == "20 ×: no"
+
+
+@pytest.mark.skipif(not _common.is_installed("transformers"), reason="needs the reference to make models")
+def test_two_processes(
+    in_process: None, monkeypatch: pytest.MonkeyPatch, data: Path, encoder: Path, tmp_path: Path
+) -> None:
+    commands: list[list[str]] = []
+
+    def noted(command: list[str], threads: int) -> _processes.Cost:
+        commands.append([*command, str(threads)])
+        return in_this_process(command, threads)
+
+    monkeypatch.setattr(two_processes, "run_measured", noted)
+    arguments = ["--data", str(data), "--model", str(encoder), "--threads", "2", "--repeats", "2"]
+    with pytest.raises(UsageError, match=r"1 \+ 1 \+ 1 steps need 96 sentences, and there are 40"):
+        two_processes.main([*arguments, "--steps", "1", "--warm-up", "1"])
+    monkeypatch.setattr(two_processes, "GLOBAL_BATCH", 8)
+    out = two_processes.main([*arguments, "--steps", "2", "--warm-up", "1", "--out", str(tmp_path / "t.json")])
+    steps = read(out)["raw"]["steps"]
+    assert {name: [len(one["step_seconds"]) for one in own] for name, own in steps.items()} == {
+        "1 × 2": [2, 2],
+        "2 × 1": [2, 2],
+    }
+    assert len({one["tokens"] for own in steps.values() for one in own}) == 1
+    starts = [command[2] for command in commands]
+    assert starts == ["benchmarks._fit_process", *["torch.distributed.run"] * 2, "benchmarks._fit_process"]
+    assert [command[-1] for command in commands] == ["2", "1", "1", "2"]
+
+
+def test_the_cost_of_checkpoints(in_process: None, data: Path, encoder: Path, tmp_path: Path) -> None:
+    arguments = ["--data", str(data), "--model", str(encoder), "--threads", "1", "--folder", str(tmp_path)]
+    arguments += ["--every", "1", "--saves", "1", "--epochs", "1", "--texts", "8"]
+    raw = read(checkpoint_cost.main([*arguments, "--out", str(tmp_path / "c.json")]))["raw"]
+    assert len(raw["few"]["save_seconds"]) == 1 and raw["few"]["checkpoint_bytes"][0] > 10_000
+    assert raw["whole"]["save_seconds"] == []  # shorter than the interval
+    run = {"save_seconds": [2.0, 3.0, 4.0], "checkpoint_bytes": [1e6] * 3, "seconds": 200.0, "interval": 400.0}
+    table = checkpoint_cost.checkpoint_table({"few": run, "whole": run})
+    assert table.rows[0][1:] == ("3", "3.00 (2.00 to 4.00)", "1", "200", "400", "0.74 %", "< 2 %: yes")
+    assert table.rows[1][-2:] == ("4.50 %", "< 2 %: no")
+
+
+@pytest.mark.skipif(not _common.is_installed("transformers"), reason="needs the reference to make models")
+def test_memory_of_evaluation(in_process: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[list[str]] = []
+
+    def measured(command: list[str], threads: int) -> _processes.Cost:
+        asked.append(command)
+        if "evaluate" in command:
+            return in_this_process(command, threads)
+        monkeypatch.setattr(sys, "argv", ["-c", *command[3:]])
+        exec(command[2], {})  # the program that a process of its own would run
+        return _processes.Cost(seconds=2.0, peak_megabytes=700.0 + 20 * int(command[-1]))
+
+    monkeypatch.setattr(evaluation_memory, "run_measured", measured)
+    out = evaluation_memory.main(["--threads", "1", "--rows", "9", "3", "--out", str(tmp_path / "e.json")])
+    rows = read(out)["tables"][0]["rows"]
+    assert [row[1:] for row in rows[:2]] == [["3", "760", "0", "2", "–"], ["9", "880", "120", "2", "no"]]
+    assert [row[-1] for row in rows[4:]] == ["–", "yes"]
+    assert [command[-3] for command in asked[:4]] == ["texts", "texts", "words", "words"]
