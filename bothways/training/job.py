@@ -242,7 +242,9 @@ def _train(
 ) -> TrainOutcome:
     job, learner, group, lesson = prepared.job, prepared.learner, prepared.group, prepared.lesson
     settings = replace(prepared.settings, max_tokens=_budget(prepared, run_directory))
-    advised = advice(settings, prepared.method.defaults(job.defaults()), learner, len(lesson.features))
+    advised = advice(
+        settings, prepared.method.defaults(job.defaults()), learner, len(lesson.features), processes=group.count
+    )
     for sentence in advised:
         say(sentence)
     search = None

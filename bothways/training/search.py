@@ -216,8 +216,9 @@ class _Search:
         if not journal.done:
             self.suggestion = None
             if len(journal.trials) < self.asked:
-                self.suggestion = suggest(self.space, self.defaults, journal.trials, self.defaults.seed)
-            if self.suggestion is None or not self._has_time(self.suggestion.values):
+                seed = self.defaults.seed
+                self.suggestion = suggest(self.space, self.defaults, journal.trials, seed, self._has_time)
+            if self.suggestion is None:
                 journal.done = True
                 self._write()
         return journal.done

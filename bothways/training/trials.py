@@ -7,7 +7,7 @@ as if it had not been.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -29,7 +29,8 @@ JUDGED_EPOCH = 2
 """The first epoch after which a trial may be ended; while the rate still rises scores say little."""
 JUDGED_TRIALS = 4
 """Finished trials that there must be before one is ended."""
-ATTEMPTS = 20
+ATTEMPTS = 100
+"""Suggestions that may be thrown away, because they were tried or take too long, before the search ends."""
 FORMAT = 1
 
 State = Literal["complete", "hopeless", "failed", "time"]
@@ -118,19 +119,35 @@ class Suggestion:
         return self._trial.should_prune()
 
 
-def suggest(space: Space, defaults: FitSettings, trials: Sequence[Trial], seed: int) -> Suggestion | None:
-    """The next settings to try: first the defaults, then what the trials let hope for. None if all were tried.
+def suggest(
+    space: Space,
+    defaults: FitSettings,
+    trials: Sequence[Trial],
+    seed: int,
+    fits: Callable[[dict[str, Any]], bool] = lambda values: True,
+) -> Suggestion | None:
+    """The next settings to try: first the defaults, then what the trials let hope for.
+
+    Args:
+        space: what may be tried.
+        defaults: the settings of the first trial.
+        trials: all before, in their order.
+        seed: of the search.
+        fits: whether there is time for such settings.
+
+    Returns:
+        None if no others are left, or none that fit.
 
     Source: Bergstra et al. 2011, section 4 (TPE), as Optuna has it.
     """
     values = {name: getattr(defaults, name) for name in SEARCHED}
     if not trials:
-        return Suggestion(values)
+        return Suggestion(values) if fits(values) else None
     tried = [trial.values for trial in trials]
     for attempt in range(ATTEMPTS):
         trial = _asked(space, trials, seed_for(seed, len(trials), attempt) % 2**32)
         found = values | {name: _shown(name, value) for name, value in trial.params.items()}
-        if found not in tried:
+        if found not in tried and fits(found):
             return Suggestion(found, trial)
     return None
 

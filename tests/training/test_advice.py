@@ -112,7 +112,7 @@ def test_ways():
     assert (
         "Learning rate 1e-5 is 10 times below the lowest that a head on a frozen encoder is known to work" in sentence
     )
-    assert sentence.endswith("expect little to be learned in 30 epochs, and try 0.001.")
+    assert sentence.endswith("(0.0001 to 0.01): expect little to be learned in 30 epochs, and try 0.001.")
 
 
 def test_a_default_of_the_task_that_a_large_model_does_not_bear():
@@ -151,4 +151,6 @@ def test_few_steps_by_choice_and_not_by_the_data():
     assert sentence == (
         "Only 25 steps are made in 1 epoch: expect a head that has hardly begun to learn, and try 4 epochs."
     )
+    (sentence,) = advice(FitSettings(epochs=1), USUAL, model(), 1_000, processes=2)
+    assert sentence.startswith("Only 32 steps are made in 1 epoch")
     assert given(epochs=4, examples=60) == () and given(epochs=2, examples=400) == ()

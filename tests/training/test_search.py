@@ -172,6 +172,14 @@ def test_the_search_has_its_share_of_the_minutes(tmp_path):
     assert f"{len(found.trials)} of 100 trials were made: the time was up." in found.notes()
 
 
+def test_what_does_not_fit_the_time_gives_way_to_what_does(tmp_path):
+    formula = Formula(seconds=10.0)  # 65 s of search: after the defaults 25 s are left, for 2 epochs
+    limited = replace(DEFAULTS, minutes=65 / 42)
+    found = search(9, a_job(), limited, formula, tmp_path, clock=formula.clock)
+    assert [trial.values["epochs"] for trial in found.trials] == [4, 2]
+    assert [trial.state for trial in found.trials] == ["complete"] * 2
+
+
 def test_a_trial_that_meets_the_end_of_the_time_is_no_candidate(tmp_path):
     formula = Formula(seconds=10.0)
     found = search(5, a_job(), replace(DEFAULTS, minutes=0.5), formula, tmp_path, clock=formula.clock)
