@@ -7,6 +7,7 @@ that comes later (a full disk of a copy, a bad sector, an editor) is seen before
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shutil
@@ -37,7 +38,8 @@ class Found:
     """The newest checkpoint that can be trusted.
 
     Attributes:
-        manifest: ``checkpoint.json``: ``format``, ``step`` and ``files``, name → ``bytes`` and ``sha256``.
+        manifest: ``checkpoint.json``: ``format``, ``step``, ``number`` (which rises with each that is saved) and
+            ``files``, name → ``bytes`` and ``sha256``.
         skipped: (name, reason) of the newer ones that cannot, newest first.
     """
 
@@ -81,12 +83,13 @@ class CheckpointStore:
         if not 0 <= step < MAX_STEP:
             raise UsageError(f"The step {step} cannot name a checkpoint; 0 to {MAX_STEP - 1:,} can.")
         target = self.directory / f"checkpoint-{step}"
+        number = 1 + max((self._number(other) or 0 for other in self.steps()), default=0)
         written = 0
         try:
             with publishing(target) as temporary:
                 try:
                     write(temporary)
-                    write_json(temporary / MANIFEST, _manifest(temporary, step))
+                    write_json(temporary / MANIFEST, _manifest(temporary, step, number))
                 finally:
                     written = sum(path.stat().st_size for path in _files(temporary))
                 if not _is_ours(target):
@@ -117,9 +120,9 @@ class CheckpointStore:
         return tuple(sorted(step for step in found if step is not None))
 
     def newest(self, at_most: int | None = None) -> Found | None:
-        """The newest checkpoint that verifies completely, up to the step ``at_most``; None if there is none."""
+        """The checkpoint saved last that verifies completely, up to the step ``at_most``; None if there is none."""
         skipped: list[tuple[str, str]] = []
-        for step in reversed(self.steps()):
+        for step in reversed(self._by_age()):
             if at_most is not None and step > at_most:
                 continue
             path = self.directory / f"checkpoint-{step}"
@@ -135,7 +138,7 @@ class CheckpointStore:
     def problems(self) -> tuple[tuple[str, str], ...]:
         """(name, reason) of every checkpoint that does not verify, newest first."""
         found = []
-        for step in reversed(self.steps()):
+        for step in reversed(self._by_age()):
             try:
                 _checked(self.directory / f"checkpoint-{step}")
             except CheckpointError as problem:
@@ -174,7 +177,7 @@ class CheckpointStore:
         removed = []
         n_good = 0
         keep = self.keep if keep is None else keep
-        for step in reversed(self.steps() if keep is not None else ()):
+        for step in reversed(self._by_age() if keep is not None else []):
             path = self.directory / f"checkpoint-{step}"
             if n_good < (keep or 0):
                 n_good += self._is_good(step)
@@ -182,6 +185,17 @@ class CheckpointStore:
                 self._proved.discard(step)
                 removed.append(step)
         return tuple(removed)
+
+    def _by_age(self) -> list[int]:
+        """The steps in the order in which they were saved, which is not theirs where a run began anew in the place of
+        an earlier one. Those that do not tell come last, to be looked at first."""
+        return sorted(self.steps(), key=lambda step: (self._number(step) or math.inf, step))
+
+    def _number(self, step: int) -> int | None:
+        try:
+            return _read_manifest(self.directory / f"checkpoint-{step}")["number"]
+        except CheckpointError:
+            return None
 
     def _removed(self, path: Path) -> bool:
         try:
@@ -241,13 +255,13 @@ def _set_aside(path: Path) -> None:
             return
 
 
-def _manifest(directory: Path, step: int) -> dict[str, Any]:
+def _manifest(directory: Path, step: int, number: int) -> dict[str, Any]:
     files = _files(directory)
     names = [path.relative_to(directory).as_posix() for path in files]
     records = [
         {"bytes": path.stat().st_size, "sha256": digest} for path, digest in zip(files, _hashes(files), strict=True)
     ]
-    manifest = {"format": FORMAT, "step": step, "files": dict(zip(names, records, strict=True))}
+    manifest = {"format": FORMAT, "step": step, "number": number, "files": dict(zip(names, records, strict=True))}
     _check_records(manifest["files"])  # what could not be read must not be written
     return manifest
 
@@ -316,13 +330,15 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         value = read_json(path / MANIFEST, error=CheckpointError)
     except CheckpointError as problem:
         raise CheckpointError(str(problem).removeprefix(f"{path}{os.sep}")) from None
-    if not isinstance(value, dict) or set(value) != {"format", "step", "files"}:
-        raise CheckpointError(f"{MANIFEST} is damaged: it has not the keys format, step and files")
+    if not isinstance(value, dict) or set(value) != {"format", "step", "number", "files"}:
+        raise CheckpointError(f"{MANIFEST} is damaged: it has not the keys format, step, number and files")
     if value["format"] != FORMAT:
         raise CheckpointError(f"{MANIFEST} has the format {str(value['format'])[:20]}; this version reads {FORMAT}")
     step = value["step"]
     if type(step) is not int or _step_of(path.name) not in (None, step):
         raise CheckpointError(f"{MANIFEST} says step {str(step)[:20]}, which is not that of the name {path.name}")
+    if type(value["number"]) is not int or value["number"] < 1:
+        raise CheckpointError(f"{MANIFEST} says number {str(value['number'])[:20]}; checkpoints are numbered from 1")
     return value
 
 

@@ -196,7 +196,7 @@ def test_a_directory_that_was_renamed(store):
         ({"format": 2}, "has the format 2; this version reads 1"),
         ({"step": "20"}, "says step 20, which is not"),
         ({"step": True}, "says step True, which is not"),
-        ({"more": 1}, "has not the keys format, step and files"),
+        ({"more": 1}, "has not the keys format, step, number and files"),
         ({"files": {}}, "does not list 1 to 10,000 files"),
         ({"files": []}, "does not list 1 to 10,000 files"),
         ({"files": {"../../secret": {"bytes": 1, "sha256": "0" * 64}}}, "'..', which is refused"),
@@ -547,3 +547,15 @@ def test_kill_9_at_every_event_leaves_the_old_or_the_new_one(tmp_path, step, way
         assert all(found in (old, new) for found in before)
     else:  # between two renames there is neither, until the next start puts the old one back
         assert ["10", "old"] in before and all(found in (old, new, ["10", "old"]) for found in before)
+
+
+def test_a_run_that_begins_anew_is_newer_than_what_lay_there(tmp_path):
+    earlier = CheckpointStore(tmp_path)
+    for step in (10, 20):
+        earlier.save(step, lambda place: (place / "weights").write_text("earlier"))
+    store = CheckpointStore(tmp_path, keep=2)
+    store.save(5, lambda place: (place / "weights").write_text("anew"))
+    assert store.newest().step == 5
+    assert store.prune() == (10,)
+    store.save(10, lambda place: (place / "weights").write_text("anew"))
+    assert store.prune() == (20,) and store.newest().step == 10
