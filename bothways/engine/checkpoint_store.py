@@ -83,12 +83,12 @@ class CheckpointStore:
         if not 0 <= step < MAX_STEP:
             raise UsageError(f"The step {step} cannot name a checkpoint; 0 to {MAX_STEP - 1:,} can.")
         target = self.directory / f"checkpoint-{step}"
-        number = 1 + max((self._number(other) or 0 for other in self.steps()), default=0)
         written = 0
         try:
             with publishing(target) as temporary:
                 try:
                     write(temporary)
+                    number = 1 + max((self._number(other) or 0 for other in self.steps()), default=0)
                     write_json(temporary / MANIFEST, _manifest(temporary, step, number))
                 finally:
                     written = sum(path.stat().st_size for path in _files(temporary))
