@@ -85,6 +85,11 @@ class Search:
         found = []
         if best.score is None:
             found.append(f"No trial came to its end, so that the settings are the defaults: {values_text(best)}.")
+        elif len(self.trials) == 1:
+            found.append(
+                f"Only the defaults were tried, on {split}: {values_text(best)}, {_amount(metric, best.score)} "
+                f"{metric.title} there."
+            )
         elif self.best == 0:
             found.append(
                 f"Of {len(self.trials)} trials, judged on {split}, none was better than the first, the defaults: "
@@ -323,12 +328,15 @@ class _Search:
         return self.seconds - self.journal.spent
 
     def _has_time(self, values: dict[str, Any]) -> bool:
-        """Whether a trial would end in time, if its epochs are as long as those of the last one."""
+        """Whether a trial would end in time and leave enough for the final training, by the epochs of the last one."""
         if self.seconds is None:
             return True
         last = self.journal.trials[-1] if self.journal.trials else None
-        needed = values["epochs"] * last.seconds / len(last.scores) if last and last.scores else 0.0
-        return self.group.share(self._left() > needed)
+        epoch = last.seconds / len(last.scores) if last and last.scores else 0.0
+        split = self.job.split
+        final = epoch * max(values["epochs"], self.defaults.epochs) * (1 + len(split.evaluation) / len(split.train))
+        left = min(self._left(), self.seconds / SEARCH_SHARE - self.journal.spent - final)
+        return self.group.share(left > values["epochs"] * epoch)
 
     # -- words ---------------------------------------------------------------------------------------------------------
 

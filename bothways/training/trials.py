@@ -25,8 +25,9 @@ BATCH_SIZES = (8, 16, 32)
 MOST_WARMUP = 0.2
 RANDOM_TRIALS = 5
 """Trials before the sampler learns from them, the first one (the defaults) included."""
-JUDGED_EPOCH = 2
-"""The first epoch after which a trial may be ended; while the rate still rises scores say little."""
+JUDGED_EPOCH, JUDGED_SHARE = 2, 1 / 3
+"""The first epoch after which a trial may be ended, and the least share of its epochs; while the rate rises, and soon
+after, scores say little."""
 JUDGED_TRIALS = 4
 """Finished trials that there must be before one is ended."""
 ATTEMPTS = 100
@@ -116,7 +117,8 @@ class Suggestion:
         if self._trial is None:
             return False
         self._trial.report(score, epoch)
-        return self._trial.should_prune()
+        is_early = epoch < max(JUDGED_EPOCH, JUDGED_SHARE * self.values["epochs"])
+        return not is_early and self._trial.should_prune()
 
 
 def suggest(
@@ -246,7 +248,7 @@ def _asked(space: Space, trials: Sequence[Trial], seed: int) -> Any:
     """Optuna's next trial after those, in a study of its own."""
     import optuna
 
-    pruner = optuna.pruners.MedianPruner(n_startup_trials=JUDGED_TRIALS, n_warmup_steps=JUDGED_EPOCH, n_min_trials=3)
+    pruner = optuna.pruners.MedianPruner(n_startup_trials=JUDGED_TRIALS, n_min_trials=3)
     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=RANDOM_TRIALS)
     distributions = space.distributions()
     with _quiet():

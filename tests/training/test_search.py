@@ -173,11 +173,17 @@ def test_the_search_has_its_share_of_the_minutes(tmp_path):
 
 
 def test_what_does_not_fit_the_time_gives_way_to_what_does(tmp_path):
-    formula = Formula(seconds=10.0)  # 65 s of search: after the defaults 25 s are left, for 2 epochs
-    limited = replace(DEFAULTS, minutes=65 / 42)
+    formula = Formula(seconds=10.0)  # of 112 s the final training needs 50, the defaults need 40
+    limited = replace(DEFAULTS, minutes=112 / 60)
     found = search(9, a_job(), limited, formula, tmp_path, clock=formula.clock)
     assert [trial.values["epochs"] for trial in found.trials] == [4, 2]
     assert [trial.state for trial in found.trials] == ["complete"] * 2
+    assert found.settings.minutes * 60 == pytest.approx(112 - 60)
+
+    (tmp_path / "other").mkdir()
+    formula = Formula(seconds=10.0)
+    found = search(9, a_job(), replace(DEFAULTS, minutes=1.5), formula, tmp_path / "other", clock=formula.clock)
+    assert len(found.trials) == 1 and found.notes()[0].startswith(f"Only the defaults were tried, on {found.judge} of")
 
 
 def test_a_trial_that_meets_the_end_of_the_time_is_no_candidate(tmp_path):
@@ -195,11 +201,13 @@ def test_fit_s_own_end_of_time_counts_too(tmp_path):
     assert [trial.state for trial in found.trials] == ["time"] * 3
 
 
-def test_hopeless_trials_end_after_their_second_epoch(tmp_path):
+def test_hopeless_trials_end_after_a_third_of_their_epochs(tmp_path):
     formula = Formula()
     found = search(16, a_job(), replace(DEFAULTS, epochs=6), formula, tmp_path)
     ended = [trial for trial in found.trials if trial.state == "hopeless"]
-    assert ended and all(len(trial.scores) >= 2 and trial.score is None for trial in ended)
+    assert ended and all(trial.score is None for trial in ended)
+    assert all(len(trial.scores) >= max(2, trial.values["epochs"] / 3) for trial in ended)
+    assert all(len(trial.scores) < trial.values["epochs"] for trial in ended)
     assert all(trial.state == "complete" for trial in found.trials[:4])
     finished = [trial for trial in found.trials if trial.state == "complete"]
     assert all(len(trial.scores) == trial.values["epochs"] for trial in finished)
