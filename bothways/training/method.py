@@ -10,8 +10,15 @@ from bothways.errors import UsageError
 from bothways.training.objectives import BALANCED, parse_weights
 from bothways.training.task import Defaults
 
-LORA_RATE = 5e-4
-FROZEN = Defaults(epochs=30, learning_rate=1e-3, head_factor=1.0)
+LORA_RATE = 2e-3
+"""Measured on 432 messages in 6 classes, rank 8, one seed, accuracy: 0.963 after 4 epochs, as without LoRA; with 5e-4
+0.926 after 4 epochs and 0.963 after 8. The head has the same rate in all of them.
+"""
+FROZEN = Defaults(epochs=30, learning_rate=3e-4, head_factor=3.0)
+"""With a frozen encoder; the rate is the pooler's. Measured on 432 messages in 6 classes, seeds 1 to 3, accuracy of the
+best of 30 epochs: 0.87 with these or with 1e-3 for both, 0.75 to 0.84 if the pooler stays as it is. All 30 epochs take
+4 seconds on one core; one epoch of everything takes 13, and four of them come to 0.96.
+"""
 WITH_CLASSES = ("single", "entities")
 """Kinds of labels that cross entropy is about."""
 

@@ -49,9 +49,7 @@ def test_lora_leaves_an_adapter_that_predicts_and_evaluates(train, command, revi
     assert names >= {"bothways.json", "report.html"} and "model.safetensors" not in names
     size = (output / "adapter_model.safetensors").stat().st_size
     row = manifest["comparison"]["rows"][-1]
-    assert (
-        row["megabytes"] == pytest.approx(size / 1e6) and size < 0.5 * (trained / "model.safetensors").stat().st_size
-    )
+    assert row["megabytes"] == pytest.approx(size / 1e6) and size < 0.5 * (trained / "model.safetensors").stat().st_size
     assert manifest["method"]["lora"] == 4 and len(manifest["model"]["trained_sha256"]) == 64
     assert json.loads((output / "adapter_config.json").read_text())["base_model_name_or_path"] == str(trained)
     assert "is an adapter" in said and trained.name in said
@@ -204,7 +202,8 @@ def test_what_does_not_go_together_is_said_at_once(refused, trained, tagged, tmp
 def test_scores_have_no_classes(option, refused, trained, tmp_path):
     lines = [json.dumps({"text": text, "score": len(text) / 7}) for text, _ in sentences(40)]
     (tmp_path / "d.jsonl").write_text("\n".join(lines) + "\n")
+    said = refused(option[0], option[1] or trained, "--kind", "regression", data=tmp_path / "d.jsonl")
     assert (
         f"{option[0]} is for one class for each text or token; the labels of this text-classification data are of "
-        "kind 'regression'. Drop it." in refused(option[0], option[1] or trained, "--kind", "regression", data=tmp_path / "d.jsonl")
+        "kind 'regression'. Drop it." in said
     )
