@@ -37,8 +37,9 @@ def copied(run, tmp_path) -> Path:
 
 @pytest.fixture
 def here(monkeypatch):
-    """What processes would do happens in this one, quickly; ``kill`` may be changed."""
+    """What processes would do happens in this one, quickly: nothing waits for the disk."""
     calls = []
+    monkeypatch.setattr("os.fsync", lambda handle: None)
 
     def start(order: Path, processes: int) -> int:
         calls.append(rerun.Order(**json.loads(order.read_text())))

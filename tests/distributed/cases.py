@@ -1,6 +1,6 @@
 """What one process and two must compute alike: run under torchrun it writes its answers, imported it gives them.
 
-All is in float64, so that what differs by more than rounding is seen: sums in another order differ by 1e-15.
+Models are in float64, so that rounding in another order is not taken for a difference, nor hides one.
 """
 
 from __future__ import annotations

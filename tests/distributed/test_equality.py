@@ -9,7 +9,7 @@ import torch
 from tests.distributed import cases
 from tests.distributed.launch import ended, start
 
-TOLERANCE = 1e-8  # float64, and one factor of the gradients in float32
+TOLERANCE = 1e-6  # losses are computed in float32, whatever the model is
 
 
 @pytest.fixture(scope="module")
