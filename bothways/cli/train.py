@@ -73,7 +73,9 @@ def train_command(
     minutes: Annotated[float | None, typer.Option(help="Stop training after this time.")] = None,
     tune: Annotated[
         int | None,
-        typer.Option(help="Search settings first, with so many trials on a part of the training data."),
+        typer.Option(
+            help="Search settings first, with so many trials on a part of the training data, in 70 % of --minutes."
+        ),
     ] = None,
     max_memory: Annotated[str | None, typer.Option(help="What the process may hold, such as 4GB.")] = None,
     checkpoint_steps: Annotated[

@@ -108,7 +108,8 @@ def train(
         max_length: tokens of a text that training reads; by default all that the model can.
         seed: of the split, the new head, the order and dropout.
         minutes: stop training after this time and keep the best epoch.
-        tune: search settings first, with as many trials on a part of the training part; needs Optuna.
+        tune: search settings first, with as many trials on a part of the training part, in at most 70 % of
+            ``minutes``; what is given here is not searched. Needs Optuna.
         max_memory: such as ``"4GB"``: what the process may hold; steps are divided to fit.
         checkpoint_steps: steps between checkpoints; None writes one now and then, for one per cent of the time.
         fresh: begin anew, though an unfinished run is there.

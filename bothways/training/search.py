@@ -102,10 +102,11 @@ class Search:
                 f"{values_text(best)}, {_amount(metric, best.score)} {metric.title} there; the defaults: {before}."
             )
         if self.difference is not None and not is_shown(self.difference):
-            low, high = (_amount(metric, value) for value in (self.difference.low, self.difference.high))
+            low, high = self.difference.low, self.difference.high
+            bounds = f"{low * 100:.1f} to {high * 100:.1f} points" if metric.percent else f"{low:.3f} to {high:.3f}"
             found.append(
-                f"The defaults are as good, as far as {self.judge:,} {self.items} can tell: the difference is from "
-                f"{low} to {high} (95 % interval)."
+                f"The defaults are as good, as far as {self.judge:,} {self.items} can tell: the 95 % interval of the "
+                f"difference is from {bounds} of {metric.title}."
             )
         if len(self.trials) < self.asked:
             why = "the time was up" if self.settings.minutes is not None else "no others were left to try"
