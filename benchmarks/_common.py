@@ -29,6 +29,7 @@ LIBRARIES = (
     "scikit-learn",
     "transformers",
     "accelerate",
+    "ckpt-chaos",
     "sentence-transformers",
     "onnx",
     "onnxruntime",

@@ -148,8 +148,9 @@ def _run(args: argparse.Namespace) -> None:
         raw["full_disk"] = full_disk(Path(place) / "full", inputs)
     columns = ("program", "library", "points", "same weights", "resume fails", "other weights", "lost work")
     notes = (
-        "Every point: a run that is killed there, and the same command again. Same weights: byte by byte those of a run "
-        "that was not killed, gone on from the newest whole checkpoint.",
+        "Every point: a run that is killed there, and the same command again. Same weights: byte by byte those of a "
+        "run that was not killed, gone on from the newest whole checkpoint. The first point of each case is a control.",
+        "A process that changes no file has no points: here only the first of two processes writes.",
         f"ckpt-chaos {importlib.metadata.version('ckpt-chaos')}, modes {args.modes}.",
     )
     table = Table(title="Killed at file events", columns=columns, rows=tuple(rows), notes=notes)
@@ -193,7 +194,7 @@ def crash(
 
     Returns:
         For each point ``label``, ``verdict``, ``resumed_from_step`` and ``newest_complete_step``; the first is the
-        control.
+        control. Empty if the process to be killed changes no file.
 
     Raises:
         UsageError: ckpt-chaos could not run it, or its exit code is not what the verdicts say.
@@ -207,6 +208,8 @@ def crash(
     names = {"{library}": library, "{data}": str(inputs.data), "{model}": str(inputs.model)}
     command = [*python, str(PROGRAMS / case.program), *(names.get(word, word) for word in case.arguments)]
     done = subprocess.run([*words, "--", *command], capture_output=True, text=True, env=_environment())
+    if "the command made no file changes" in done.stdout + done.stderr:
+        return []
     found = sorted((json.loads(path.read_text()) for path in work.glob("pt_*/result.json")), key=lambda p: p["order"])
     verdicts = re.findall(
         r"^(?:#|no crash).*?(PASS|[A-Z]+_[A-Z]+)(?:  \[PLAN DRIFT\])?$", done.stdout, flags=re.MULTILINE
