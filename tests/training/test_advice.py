@@ -81,12 +81,6 @@ def test_silence_about_defaults_of_every_way(method, task):
     if method.freeze:
         freeze_body(learner)
     assert given(usual, to=learner) == ()
-    for factor in (1 / 3, 3):
-        assert not any(
-            "highest" in sentence for sentence in given(usual, to=learner, learning_rate=usual.learning_rate)
-        )
-        if method.lora or method.freeze:
-            assert given(usual, to=learner, learning_rate=usual.learning_rate * factor) == ()
 
 
 @pytest.mark.parametrize("rate", [2e-5, 3e-5, 5e-5, 1e-4, 2e-4, 3e-4])
@@ -104,10 +98,10 @@ def test_ways():
     freeze_body(head)
     answers = model(cls=BertForQuestionAnswering)
     assert [way_of(m) for m in (full, lora, head, answers)] == ["full", "lora", "head", "full"]
-    usual = Method(lora=2).defaults(USUAL)
+    usual = Defaults(epochs=4, learning_rate=5e-4)
     (sentence,) = given(usual, to=lora, learning_rate=3e-2)
     assert "Learning rate 0.03 is 10 times the highest that LoRA is known to work with (3e-5 to 0.003)" in sentence
-    usual = Method(freeze=True).defaults(USUAL)
+    usual = Defaults(epochs=30, learning_rate=1e-3, head_factor=1.0)
     (sentence,) = given(usual, to=head, learning_rate=1e-5)
     assert (
         "Learning rate 1e-5 is 10 times below the lowest that a head on a frozen encoder is known to work" in sentence

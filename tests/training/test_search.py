@@ -262,8 +262,8 @@ def test_defaults_that_nothing_beats_are_kept_and_chance_is_called_chance(tmp_pa
     assert found.best == 2
     chance = [note for note in found.notes() if note.startswith("The defaults are as good, as far as ")]
     assert chance == [
-        f"The defaults are as good, as far as {found.judge} texts can tell: the 95 % interval of the difference is from "
-        f"{found.difference.low * 100:.1f} to {found.difference.high * 100:.1f} points of accuracy."
+        f"The defaults are as good, as far as {found.judge} texts can tell: the 95 % interval of the difference is "
+        f"from {found.difference.low * 100:.1f} to {found.difference.high * 100:.1f} points of accuracy."
     ]
     assert found.difference.estimate == pytest.approx(1 / found.judge)
 
