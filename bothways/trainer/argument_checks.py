@@ -42,6 +42,7 @@ REFUSED: dict[str, str] = {
     "jit_mode_eval": "Use torch_compile=True.",
     "optim_target_modules": f"GaLore and APOLLO are not here. Use optim= one of: {', '.join(words(OptimizerNames))}.",
     "ray_scope": "There is no hyperparameter search; call train() in a loop.",
+    "skip_memory_metrics": "Ask torch.cuda.max_memory_allocated() after train().",
     "save_safetensors": "Weights are always written as safetensors, which every library of the ecosystem reads.",
 }
 """Field → what to do instead of setting it."""

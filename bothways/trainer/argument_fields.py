@@ -62,15 +62,15 @@ class ArgumentFields:
     # numbers, memory, speed
     bf16: bool = argument(False, "Compute matrix products in bfloat16.")
     fp16: bool = argument(False, "Compute matrix products in float16; GPUs only.")
-    bf16_full_eval: bool = argument(False, "Evaluate in bfloat16 throughout.")
-    fp16_full_eval: bool = argument(False, "Evaluate in float16 throughout; GPUs only.")
+    bf16_full_eval: bool = argument(False, "Evaluate with weights in bfloat16; they come back afterwards.")
+    fp16_full_eval: bool = argument(False, "Evaluate with weights in float16; GPUs only.")
     tf32: bool | None = argument(None, "TensorFloat-32 on Ampere and newer GPUs; unset leaves torch's choice.")
     fp16_opt_level: str = argument("O1", "No effect (apex).")
     half_precision_backend: str = argument("auto", "No effect.", choices=HALF_PRECISION_BACKENDS)
     fp16_backend: str = argument("auto", "No effect.", choices=HALF_PRECISION_BACKENDS)
     gradient_checkpointing: bool = argument(False, "Compute activations again instead of keeping them.")
     gradient_checkpointing_kwargs: dict | str | None = argument(None, "For gradient_checkpointing_enable, as JSON.")
-    torch_compile: bool = argument(False, "Compile the model with torch.compile.")
+    torch_compile: bool = argument(False, "Compile the model with torch.compile while it trains; GPUs only.")
     torch_compile_backend: str | None = argument(None, "Backend of torch.compile; turns it on.")
     torch_compile_mode: str | None = argument(None, "Mode of torch.compile; turns it on.")
     torch_empty_cache_steps: int | None = argument(None, "Empty the GPU's cache every so many steps.")
@@ -83,28 +83,32 @@ class ArgumentFields:
     logging_strategy: IntervalStrategy | str = argument("steps", "When to log.")
     logging_steps: float = argument(500, "Steps between two logs.")
     logging_first_step: bool = argument(False, "Log the first step too.")
-    logging_nan_inf_filter: bool = argument(True, "Leave losses that are not finite out of the logged mean.")
+    logging_nan_inf_filter: bool = argument(
+        True, "No effect: a loss that is not finite ends the run, and its examples are named."
+    )
     logging_dir: str | None = argument(None, "Directory for TensorBoard. Default: runs in output_dir.")
     log_level: str = argument("passive", "Log level of the first process.", choices=LOG_LEVELS)
     log_level_replica: str = argument("warning", "Log level of the other processes.", choices=LOG_LEVELS)
     log_on_each_node: bool = argument(True, "The first process of each machine logs, not only the first of all.")
     disable_tqdm: bool | None = argument(None, "No progress bar.")
     report_to: None | str | list[str] = argument(None, "tensorboard, or none; all means none here.")
-    run_name: str | None = argument(None, "Name of the run in reports.")
+    run_name: str | None = argument(None, "Kept for programs that read it; TensorBoard shows logging_dir.")
     project: str = argument("huggingface", "No effect (Trackio).")
     trackio_space_id: str | None = argument("trackio", "No effect (Trackio).")
-    include_tokens_per_second: bool = argument(False, "Add tokens per second to the figures of training.")
-    include_num_input_tokens_seen: str | bool = argument("no", "Count tokens: all, non_padding or no.")
-    skip_memory_metrics: bool = argument(True, "Leave memory out of the figures.")
+    include_tokens_per_second: bool = argument(
+        False, "Add tokens per second, padding left out, to the figures of training."
+    )
+    include_num_input_tokens_seen: str | bool = argument("no", "Count tokens: all (with padding), non_padding or no.")
+    skip_memory_metrics: bool = argument(True, "Must stay True: figures of memory are not measured.")
 
     # evaluation
     eval_strategy: IntervalStrategy | str = argument("no", "When to evaluate.")
     eval_steps: float | None = argument(None, "Steps between two evaluations. Default: logging_steps.")
     eval_delay: float = argument(0, "Steps or epochs, as eval_strategy counts, before the first evaluation.")
     eval_on_start: bool = argument(False, "Evaluate once before training.")
-    eval_accumulation_steps: int | None = argument(None, "Batches after which predictions move to the CPU.")
+    eval_accumulation_steps: int | None = argument(None, "No effect: predictions move to the CPU after every batch.")
     eval_do_concat_batches: bool = argument(True, "Join the predictions of batches into one array.")
-    eval_use_gather_object: bool = argument(False, "Gather nested objects from all processes.")
+    eval_use_gather_object: bool = argument(False, "No effect: nested objects are always gathered.")
     prediction_loss_only: bool = argument(False, "Keep the loss only, not the predictions.")
     batch_eval_metrics: bool = argument(False, "Call compute_metrics on each batch.")
     include_for_metrics: list[str] = dataclasses.field(
@@ -115,14 +119,14 @@ class ArgumentFields:
     # checkpoints
     save_strategy: SaveStrategy | str = argument("steps", "When to write a checkpoint.")
     save_steps: float = argument(500, "Steps between two checkpoints.")
-    save_total_limit: int | None = argument(None, "Checkpoints that are kept; the best one always is.")
+    save_total_limit: int | None = argument(None, "Checkpoints that are kept, the best one among them.")
     save_safetensors: bool = argument(True, "Weights are always safetensors.")
     save_on_each_node: bool = argument(False, "Write on each machine, not only on the first.")
     save_only_model: bool = argument(False, "Write the model only; such a checkpoint cannot be resumed.")
     load_best_model_at_end: bool = argument(False, "Keep the best checkpoint and load it at the end.")
     metric_for_best_model: str | None = argument(None, "The metric that compares models. Default: loss.")
     greater_is_better: bool | None = argument(None, "Whether that metric should grow. Default: unless it ends in loss.")
-    ignore_data_skip: bool = argument(False, "Resume at the beginning of the data.")
+    ignore_data_skip: bool = argument(False, "Resume an epoch with its first rows.")
     restore_callback_states_from_checkpoint: bool = argument(False, "Resume the states of callbacks too.")
     enable_jit_checkpoint: bool = argument(False, "Not supported.")
 
@@ -133,7 +137,7 @@ class ArgumentFields:
     dataloader_drop_last: bool = argument(False, "Leave out the last batch if it is not full.")
     dataloader_num_workers: int = argument(0, "Processes that prepare batches; 0 is this one.")
     dataloader_pin_memory: bool = argument(True, "Prepare batches in pinned memory.")
-    dataloader_persistent_workers: bool = argument(False, "Keep those processes from epoch to epoch.")
+    dataloader_persistent_workers: bool = argument(False, "No effect: they begin anew in every epoch.")
     dataloader_prefetch_factor: int | None = argument(None, "Batches that each of them prepares in advance.")
 
     # randomness, devices and processes
@@ -143,12 +147,14 @@ class ArgumentFields:
     use_cpu: bool = argument(False, "Stay on the CPU even if there is a GPU.")
     use_mps_device: bool = argument(False, "No effect: Apple's GPU is used if it is there.")
     local_rank: int = argument(-1, "Number of this process on its machine.")
-    ddp_backend: str | None = argument(None, "Backend of torch.distributed.", choices=DDP_BACKENDS)
+    ddp_backend: str | None = argument(None, "No effect: nccl on GPUs, gloo on CPUs.", choices=DDP_BACKENDS)
     ddp_timeout: int = argument(1800, "Seconds that processes wait for each other.")
-    ddp_find_unused_parameters: bool | None = argument(None, "For several processes.")
-    ddp_bucket_cap_mb: int | None = argument(None, "For several processes.")
-    ddp_broadcast_buffers: bool | None = argument(None, "For several processes.")
-    average_tokens_across_devices: bool = argument(True, "Weigh the loss by the tokens of all processes.")
+    ddp_find_unused_parameters: bool | None = argument(None, "No effect: parameters may be unused.")
+    ddp_bucket_cap_mb: int | None = argument(None, "No effect: gradients are summed in one piece.")
+    ddp_broadcast_buffers: bool | None = argument(None, "No effect: buffers stay as each process has them.")
+    average_tokens_across_devices: bool = argument(
+        True, "Must stay True with several processes: the loss is the mean over all."
+    )
 
     # known in the ecosystem; accepted at their defaults and refused otherwise
     accelerator_config: dict | str | None = argument(None, "Not supported.")

@@ -30,6 +30,11 @@ def check_arguments(trainer: Any, model: nn.Module | None, model_init: Any) -> N
         )
     if (args.save_strategy == SaveStrategy.BEST or args.load_best_model_at_end) and not args.metric_for_best_model:
         raise UsageError("the best model cannot be told without metric_for_best_model. Set it.")
+    if not args.average_tokens_across_devices and args.world_size > 1:
+        raise UsageError(
+            f"average_tokens_across_devices is False, but {args.world_size} processes train together: the loss of a "
+            "step is always the mean over the tokens of all. Leave it out."
+        )
     takes = inspect.signature(trainer.compute_metrics).parameters if trainer.compute_metrics else {}
     if args.batch_eval_metrics and trainer.compute_metrics and "compute_result" not in takes:
         raise UsageError("with batch_eval_metrics, compute_metrics must take the argument compute_result.")

@@ -245,6 +245,7 @@ VALUES_REFUSED = {
     "liger_kernel_config": {"rope": True},
     "save_safetensors": False,
     "ray_scope": "all",
+    "skip_memory_metrics": False,
 }
 
 
