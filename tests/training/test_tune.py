@@ -14,6 +14,7 @@ from bothways.engine import steps
 from bothways.training import search as search_module
 from bothways.training import train
 from bothways.training.fit import fit
+from bothways.training.method import LORA_RATE
 from tests.cli.test_other_tasks import questions, tagged
 from tests.conftest import sentences
 
@@ -139,7 +140,7 @@ def test_lora_is_searched_on_copies(tiny_model, reviews, command, tmp_path, seen
     assert code == 0, err
     trials, final = seen["trials"], seen["final"]
     assert len(trials) == 2 and len(final) == 1
-    assert trials[0][0].learning_rate == pytest.approx(5e-4) and (tmp_path / "one" / "adapter_config.json").is_file()
+    assert trials[0][0].learning_rate == LORA_RATE and (tmp_path / "one" / "adapter_config.json").is_file()
 
 
 def stopped_run(words: list, at: int) -> int:
