@@ -89,6 +89,18 @@ class TrainerRun(Events):
         self._log_evaluate_save()
         self._read_control()
 
+    def catch_up(self, steps_per_epoch: int | None) -> None:
+        """What the run still had to do after the step that it goes on from, when it was stopped."""
+        trainer, progress = self.trainer, self.progress
+        kept = (trainer.state.stateful_callbacks or {}).get("TrainerControl", {}).get("args", {})
+        if kept.get("should_evaluate"):
+            trainer.control.should_evaluate, trainer.control.should_save = True, bool(kept.get("should_save"))
+            self._log_evaluate_save()
+        if progress.step >= trainer.state.max_steps and progress.epoch_step == steps_per_epoch:
+            progress.epoch, progress.epoch_step = progress.epoch + 1, 0
+            self.epoch_end()
+        self._read_control()
+
     def save(self) -> None:
         """A checkpoint of now; only the first process writes."""
         trainer, state = self.trainer, self.trainer.state
@@ -145,13 +157,29 @@ class TrainerRun(Events):
         if control.should_log and trainer.state.global_step > self.logged_step:
             self._log()
         if control.should_evaluate:
-            metrics = trainer._evaluate(ignore_keys=self.ignore_keys)
+            metrics = self._evaluated()
+            trainer.control.should_evaluate = False
             is_best = self._is_best(metrics)
             if trainer.args.save_strategy == SaveStrategy.BEST:
                 trainer.control.should_save = is_best
         if trainer.control.should_save:
             self.save()
             self._call("on_save")
+
+    def _evaluated(self) -> dict[str, float]:
+        """The metrics; a wish to stop meanwhile is granted at once, and who goes on evaluates first.
+
+        Several processes see a signal at different moments: they finish the evaluation.
+        """
+        if self.trainer.group.count > 1:
+            return self.trainer._evaluate(ignore_keys=self.ignore_keys)
+        try:
+            with self.wish.at_once():
+                return self.trainer._evaluate(ignore_keys=self.ignore_keys)
+        except KeyboardInterrupt:
+            self.saved_step = -1  # a checkpoint of this step does not know yet that the evaluation is still to be made
+            self._leave()
+            raise
 
     def _log(self) -> None:
         trainer = self.trainer

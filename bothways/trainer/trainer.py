@@ -214,6 +214,8 @@ class Trainer(LoadsData, Optimises, HasCallbacks, Reports):
         with noisy_embeddings(self.model, args.neftune_noise_alpha), compiled(self.model, args):
             if args.eval_on_start and not resume:
                 self._evaluate(ignore_keys=ignore_keys, skip_scheduler=True)
+            if resume:
+                run.catch_up(source.steps_per_epoch)
             if progress.step < max_steps:
                 run_loop(stepper, source, progress, run)
         return self._finish(run, start)

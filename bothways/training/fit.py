@@ -272,14 +272,14 @@ class _Fit(Events):
             if self.group.any(bool(self.wish)):
                 self._enter_and_leave()
             return self.evaluate()
-        with self.wish.at_once():
-            try:
+        try:
+            with self.wish.at_once():
                 return self.evaluate()
-            except KeyboardInterrupt:
-                if self.keeping is None:
-                    raise
-                self._enter_and_leave()
+        except KeyboardInterrupt:
+            if self.keeping is None:
                 raise
+            self._enter_and_leave()
+            raise
 
     def _enter_and_leave(self) -> None:
         """Save and end where an evaluation would begin."""
