@@ -44,7 +44,7 @@ def test_a_signal_stops_all_and_the_command_goes_on_to_what_one_process_gets(pla
     data.write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in sentences(240)))
     words = ["train", data, "--model", plain_model, "--epochs", 3, "--learning-rate", 1e-4, *OPTIONS]
     two, one, unfinished = tmp_path / "two", tmp_path / "one", tmp_path / "two.unfinished"
-    own = [*words, "--batch-size", 2, "--checkpoint-steps", 5, "-o", two]
+    own = [*words, "--batch-size", 2, "--checkpoint-steps", 20, "-o", two]
     process = start("-m", "bothways", *own)
     wait_for(process, lambda: any(unfinished.glob("checkpoint-*")))
     process.send_signal(signal.SIGTERM)
