@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
-import json
 import os
 import random
 import re
@@ -199,6 +198,8 @@ def crash(
     Raises:
         UsageError: ckpt-chaos could not run it, or its exit code is not what the verdicts say.
     """
+    from ckpt_chaos.runner import rejudge
+
     words = [sys.executable, "-m", "ckpt_chaos", "run", "--fail-on", FAIL_ON, "--work", str(work), "--modes", modes]
     words += ["--max-points", str(points), "--jobs", str(jobs), "--timeout", "300"]
     words += ["--step-regex", case.said, "--result-file", case.result]
@@ -210,22 +211,18 @@ def crash(
     done = subprocess.run([*words, "--", *command], capture_output=True, text=True, env=_environment())
     if "the command made no file changes" in done.stdout + done.stderr:
         return []
-    found = sorted((json.loads(path.read_text()) for path in work.glob("pt_*/result.json")), key=lambda p: p["order"])
-    verdicts = re.findall(
-        r"^(?:#|no crash).*?(PASS|[A-Z]+_[A-Z]+)(?:  \[PLAN DRIFT\])?$", done.stdout, flags=re.MULTILINE
-    )
-    bad = any(verdict != "PASS" for verdict in verdicts)
-    if len(verdicts) != len(found) or not found or bool(done.returncode) != bad:
+    found = rejudge(work) if work.exists() else []
+    bad = any(point.verdict != "PASS" for point in found)
+    if not found or bool(done.returncode) != bad:
         raise UsageError(f"ckpt-chaos ended with {done.returncode}: {(done.stdout + done.stderr)[-2_000:]}")
     return [
         {
-            "label": _without_random(point["label"]),
-            "verdict": verdict,
-            "resumed_from_step": point["outcome"]["resumed_from_step"],
-            "newest_complete_step": point["outcome"]["newest_complete_step"],
-            "said": _last_line(point.get("resume_tail", "")) if verdict != "PASS" else "",
+            "label": _without_random(point.label),
+            "verdict": point.verdict,
+            "resumed_from_step": point.outcome.resumed_from_step,
+            "newest_complete_step": point.outcome.newest_complete_step,
         }
-        for point, verdict in zip(found, verdicts, strict=True)
+        for point in found
     ]
 
 

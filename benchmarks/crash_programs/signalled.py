@@ -2,8 +2,8 @@
 
 python signalled.py PLACE SIGNAL TIMES ARGUMENT …
 
-PLACE: ``reading``, ``encoding``, ``step-N``, ``saving``, ``evaluating`` or ``publishing``. ``full-N`` makes files of
-more than N bytes impossible instead.
+PLACE: ``reading``, ``encoding``, ``step-N``, ``saving``, ``closing`` an epoch, ``evaluating`` or ``publishing``.
+``full-N`` makes files of more than N bytes impossible instead.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ PLACES = {
     "encoding": ("bothways.training.text_task", "TextTask.training_set"),
     "step": ("bothways.engine.steps", "Stepper.step"),
     "saving": ("bothways.training.fit", "write_training"),
+    "closing": ("bothways.training.fit", "digest_of"),
     "evaluating": ("bothways.training.text_task", "TextTask.answer"),
     "publishing": ("bothways.training.job", "write_result"),
 }

@@ -28,6 +28,7 @@ def left_in(directory: Path) -> list[str]:
         ("encoding", r"Stopped\. Nothing half-written is left\.", 0),
         ("step-3", r"Stopped after step 3 of 9\. .*checkpoint-3 is saved.* Continue with: bothways train", 3),
         ("saving", r"Stopped after step [23] of 9\. .*checkpoint-[23] is saved.* Continue with: bothways train", 2),
+        ("closing", r"Stopped after step 3 of 9\. .*checkpoint-3 is saved.* Continue with: bothways train", 3),
         ("evaluating", r"Stopped after step 3 of 9\. .*checkpoint-3 is saved.* Continue with: bothways train", 3),
         ("publishing", r"Stopped before the result was written\. Continue with: bothways train", 8),
     ],
