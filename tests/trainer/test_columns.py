@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 
 import pytest
+import torch
 from torch import nn
 
 import bothways
@@ -56,3 +57,15 @@ def test_a_forward_that_takes_any_name_gets_all_columns():
 
     assert taken_columns(Net(), []) is None
     assert label_names_of(Net()) == []
+
+
+def test_the_older_name_of_labels_of_next_sentences():
+    config = bothways.BertConfig(
+        vocab_size=20, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8
+    )
+    model = bothways.BertForNextSentencePrediction(config).eval()
+    assert label_names_of(model) == ["labels"]
+    ids, labels = torch.tensor([[2, 5, 3, 6, 3], [2, 7, 3, 8, 3]]), torch.tensor([0, 1])
+    assert model(ids, next_sentence_label=labels).loss == model(ids, labels=labels).loss
+    with pytest.raises(TypeError, match="next_sentence_labels"):
+        model(ids, next_sentence_labels=labels)
