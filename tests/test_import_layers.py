@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "bothways"
-REFERENCE_LIBRARIES = {"transformers", "accelerate", "datasets", "sentence_transformers", "evaluate"}
+REFERENCE_LIBRARIES = {"transformers", "accelerate", "peft", "datasets", "sentence_transformers", "evaluate"}
 PICKLE_READERS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 WEIGHTS_READER = "checkpoints/weights.py"
 GROUND = 0  # one floor: its modules may use each other

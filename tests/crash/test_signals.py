@@ -72,7 +72,7 @@ def test_kill_9_at_many_moments(inputs, train, tmp_path):
                     run.wait(timeout=0.005)
             run.kill()
         assert run.returncode == -signal.SIGKILL
-    again = subprocess.run([*command, killed], capture_output=True, text=True, env=environment)
+    again = train(killed, "step-1000", 0, 1, "--epochs", "8")
     assert again.returncode == 0 and int(re.search(r"Going on from step (\d+)", again.stderr)[1]) >= 12
     assert train(tmp_path / "whole", "step-1000", 0, 1, "--epochs", "8").returncode == 0
     assert weights(killed) == weights(tmp_path / "whole")
