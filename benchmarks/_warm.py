@@ -71,7 +71,8 @@ def _answer(connection: socket.socket) -> None:
     if ended not in ready:
         os.kill(child, signal.SIGKILL)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    connection.sendall(str(code if code >= 0 else 128 - code).encode())
+    if ended in ready:
+        connection.sendall(str(code if code >= 0 else 128 - code).encode())
 
 
 def _become(arguments: list[str], environment: dict[str, str], directory: str) -> None:
