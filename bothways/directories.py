@@ -62,8 +62,10 @@ def remove_directory(directory: Path) -> None:
     """
     hidden = _hidden(directory, _UNFINISHED)
     os.rename(directory, hidden)
-    flush_to_disk(directory.parent)
-    _delete(hidden)
+    try:
+        flush_to_disk(directory.parent)
+    finally:
+        _delete(hidden)
 
 
 def sweep(parent: Path, wanted: Callable[[str], bool]) -> None:
