@@ -109,9 +109,9 @@ def test_freeze_with_other_kinds_of_labels(kind, train, tmp_path):
     }[kind]
     lines = [json.dumps(rows(text, label)) for text, label in sentences(60, seed=3)]
     (tmp_path / "d.jsonl").write_text("\n".join(lines) + "\n")
-    _, manifest, _ = train("--freeze", "--epochs", 3, data=tmp_path / "d.jsonl")
+    _, manifest, _ = train("--freeze", "--epochs", 12, "--learning-rate", 5e-3, data=tmp_path / "d.jsonl")
     history = manifest["training"]["history"]
-    assert len(history) == 3 and history[-1]["train_loss"] < history[0]["train_loss"]
+    assert len(history) == 12 and history[-1]["train_loss"] < history[0]["train_loss"]
 
 
 @pytest.fixture
