@@ -156,7 +156,7 @@ def test_a_run_against_the_clock_can_be_repeated_from_its_notes():
 def test_too_little_memory_saves_and_says_how_much_is_held(tmp_path):
     tight = FitSettings(epochs=3, batch_size=5, max_memory=1_000_000, precision="float32")
     with pytest.raises(
-        OutOfMemoryError, match=r"holds \d+ MB after step 1, and 1 MB are allowed.*checkpoint-1 is saved"
+        OutOfMemoryError, match=r"holds [\d,]+ MB after step 1, and 1 MB are allowed.*checkpoint-1 is saved"
     ):
         trained(tmp_path, settings=tight)
     assert CheckpointStore(tmp_path).newest().step == 1
