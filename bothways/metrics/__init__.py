@@ -3,6 +3,7 @@
 from bothways.metrics.calibration import brier, expected_calibration_error
 from bothways.metrics.classification import classification_scores, multilabel_scores
 from bothways.metrics.entities import entity_scores, entity_spans, entity_surfaces
+from bothways.metrics.generation import TextScore, bits_per_byte, bleu, chrf, perplexity, rouge
 from bothways.metrics.question_answering import (
     answer_exact,
     answer_f1,
@@ -13,10 +14,14 @@ from bothways.metrics.question_answering import (
 from bothways.metrics.regression import regression_scores
 
 __all__ = [
+    "TextScore",
     "answer_exact",
     "answer_f1",
     "best_null_threshold",
+    "bits_per_byte",
+    "bleu",
     "brier",
+    "chrf",
     "classification_scores",
     "entity_scores",
     "entity_spans",
@@ -24,6 +29,8 @@ __all__ = [
     "expected_calibration_error",
     "multilabel_scores",
     "normalise_answer",
+    "perplexity",
     "question_answering_scores",
     "regression_scores",
+    "rouge",
 ]
