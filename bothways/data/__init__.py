@@ -1,6 +1,7 @@
 """Readers of labelled and unlabelled texts: files → rows → typed examples; streaming, and exact about what is wrong."""
 
 from bothways.data.columns import Columns, recognise_columns
+from bothways.data.documents import Document, LoadedDocuments, load_documents
 from bothways.data.examples import (
     LabelledTexts,
     Problems,
@@ -25,15 +26,20 @@ from bothways.data.squad import (
 )
 from bothways.data.stream import iter_texts
 from bothways.data.tagged import Misaligned, TaggedText, TaggedTexts, TagProblems, check_types, load_tagged
+from bothways.data.text_pairs import LoadedPairs, PairProblems, TextPair, load_pairs
 from bothways.data.words import word_spans
 
 __all__ = [
     "Columns",
+    "Document",
     "EntitySpan",
     "LabelKind",
     "LabelledTexts",
+    "LoadedDocuments",
+    "LoadedPairs",
     "LoadedQuestions",
     "Misaligned",
+    "PairProblems",
     "Problems",
     "QuestionExample",
     "QuestionProblems",
@@ -42,6 +48,7 @@ __all__ = [
     "TaggedText",
     "TaggedTexts",
     "TextExample",
+    "TextPair",
     "check_labels",
     "check_types",
     "count_leaks",
@@ -52,7 +59,9 @@ __all__ = [
     "iter_questions",
     "iter_texts",
     "label_names",
+    "load_documents",
     "load_labelled",
+    "load_pairs",
     "load_tagged",
     "load_questions",
     "read_rows",

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from bothways.errors import DataError, UsageError, nearest
 
@@ -23,6 +23,9 @@ FORMATS = {
     ".parquet": "parquet",
     ".txt": "txt",
 }
+PACKED = {".gz": "gunzip", ".xz": "unxz"}
+"""Endings of compressed files, and what unpacks them."""
+
 MAX_LINE_BYTES = 64 * 2**20  # a line is held in memory; what is longer is not a text a line
 _CHUNK_BYTES = 64 * 2**10
 
@@ -33,20 +36,26 @@ def file_format(path: Path) -> str:
     Raises:
         UsageError: the extension is not known.
     """
-    suffixes = [s.lower() for s in path.suffixes]
-    if suffixes and suffixes[-1] == ".gz":
-        suffixes.pop()
-        if suffixes and suffixes[-1] == ".parquet":
-            raise UsageError(
-                f"{path}: Parquet is compressed inside; unpack it with 'gunzip' and pass the .parquet file."
-            )
-    if suffixes and suffixes[-1] in FORMATS:
-        return FORMATS[suffixes[-1]]
-    shown = suffixes[-1] if suffixes else "no extension"
+    suffix = unpacked_suffix(path)
+    if suffix == ".parquet" and path.suffix.lower() in PACKED:
+        raise UsageError(
+            f"{path}: Parquet is compressed inside; unpack it with '{PACKED[path.suffix.lower()]}' and pass the "
+            ".parquet file."
+        )
+    if suffix in FORMATS:
+        return FORMATS[suffix]
     raise UsageError(
-        f"{path} has {shown}; known are {', '.join(FORMATS)}, each but .parquet also with .gz. "
-        "Name the file so, or name the format (--format)."
+        f"{path} has {suffix or 'no extension'}; known are {', '.join(FORMATS)}, each but .parquet also with .gz or "
+        ".xz. Name the file so, or name the format (--format)."
     )
+
+
+def unpacked_suffix(path: Path) -> str:
+    """The last extension in lower case, without that of the compression: ``".txt"`` of ``books.TXT.gz``; or ""."""
+    suffixes = [s.lower() for s in path.suffixes]
+    if suffixes and suffixes[-1] in PACKED:
+        suffixes.pop()
+    return suffixes[-1] if suffixes else ""
 
 
 def check_readable(path: Path) -> None:
@@ -66,14 +75,22 @@ def check_readable(path: Path) -> None:
 
 @contextmanager
 def opened(path: Path) -> Iterator[io.BufferedReader]:
-    """Yield the (unpacked) bytes of a file. Gzip is known by its first two bytes or by the name."""
+    """Yield the (unpacked) bytes of a file. Gzip and xz are known by their first bytes or by the name."""
     try:
         plain = open(path, "rb")  # noqa: SIM115 - closed below
     except OSError as problem:
         raise UsageError(f"{path} cannot be opened: {os.strerror(problem.errno or 0)}.") from None
     with plain:
-        if path.suffix.lower() == ".gz" or plain.peek(2)[:2] == b"\x1f\x8b":
-            yield io.BufferedReader(_GzipBytes(plain, str(path)), _CHUNK_BYTES)
+        ending, first = path.suffix.lower(), plain.peek(6)[:6]
+        if ending == ".gz" or first[:2] == b"\x1f\x8b":
+            damage: tuple[type[Exception], ...] = (EOFError, zlib.error, gzip.BadGzipFile)
+            unpacked: Any = gzip.GzipFile(fileobj=plain)
+            yield io.BufferedReader(_Unpacked(unpacked, str(path), "gzip", damage), _CHUNK_BYTES)
+        elif ending == ".xz" or first == b"\xfd7zXZ\0":
+            import lzma  # some builds of Python have none
+
+            unpacked = lzma.LZMAFile(plain)  # noqa: SIM115 - reads from the file that is closed here
+            yield io.BufferedReader(_Unpacked(unpacked, str(path), "xz", (EOFError, lzma.LZMAError)), _CHUNK_BYTES)
         else:
             yield plain
 
@@ -134,12 +151,12 @@ def text_chunks(stream: io.BufferedReader, name: str, encoding: str | None = Non
             return
 
 
-class _GzipBytes(io.RawIOBase):
+class _Unpacked(io.RawIOBase):
     """Unpacked bytes whose damage is a ``DataError`` wherever it is met."""
 
-    def __init__(self, packed: BinaryIO, name: str) -> None:
-        self._unpacked = gzip.GzipFile(fileobj=packed)
-        self._name = name
+    def __init__(self, unpacked: Any, name: str, program: str, damage: tuple[type[Exception], ...]) -> None:
+        self._unpacked = unpacked
+        self._name, self._program, self._damage = name, program, damage
         self._done = 0
 
     def readable(self) -> bool:
@@ -148,10 +165,10 @@ class _GzipBytes(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         try:
             data = self._unpacked.read(len(buffer))
-        except (EOFError, zlib.error, gzip.BadGzipFile) as problem:
+        except self._damage as problem:
             raise DataError(
-                f"{self._name} is not a whole gzip file: {problem} (after {self._done:,} unpacked bytes). "
-                f"Copy it again, or check it with 'gzip -t {self._name}'."
+                f"{self._name} is not a whole {self._program} file: {problem} (after {self._done:,} unpacked bytes). "
+                f"Copy it again, or check it with '{self._program} -t {self._name}'."
             ) from None
         buffer[: len(data)] = data
         self._done += len(data)
