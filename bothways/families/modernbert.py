@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from bothways.batching import PackedBatch
 from bothways.checkpoints.config import PretrainedConfig
 from bothways.checkpoints.key_map import KeyMap, Rename, Split, Tie
-from bothways.errors import ConfigError, InputError
+from bothways.errors import ConfigError
 from bothways.families.registry import Family, Head, register
 from bothways.nn.activations import activation
 from bothways.nn.block import BlockSpec
 from bothways.nn.dropout import Dropout
+from bothways.nn.embeddings import check_ids
 from bothways.nn.stack import TransformerStack
 
 
@@ -111,7 +112,12 @@ def build_backbone(config: ModernBertConfig, add_pooling_layer: bool) -> dict[st
     """Embeddings and encoder; there is no pooler."""
     return {
         "embeddings": WordEmbeddings(config),
-        "encoder": TransformerStack(block_spec(config), config.num_hidden_layers, lambda i: layer_spec(config, i)),
+        "encoder": TransformerStack(
+            block_spec(config),
+            config.num_hidden_layers,
+            lambda i: layer_spec(config, i),
+            shows_final_norm=False,
+        ),
     }
 
 
@@ -156,19 +162,9 @@ class WordEmbeddings(nn.Module):
             InputError: an id outside the vocabulary.
         """
         if inputs_embeds is None:
-            self._check(batch.input_ids)
+            check_ids(batch.input_ids, self.word_embeddings.num_embeddings)
             inputs_embeds = self.word_embeddings(batch.input_ids)
         return self.dropout(self.LayerNorm(inputs_embeds))
-
-    def _check(self, ids: Tensor) -> None:
-        if not len(ids) or ids.is_cuda:  # on a GPU the check would wait for the device
-            return
-        low, high = int(ids.min()), int(ids.max())
-        if low < 0 or high >= self.word_embeddings.num_embeddings:
-            raise InputError(
-                f"input_ids from {low} to {high} do not fit the vocabulary of {self.word_embeddings.num_embeddings}. "
-                "Does the tokeniser belong to this model?"
-            )
 
 
 class Transform(nn.Module):

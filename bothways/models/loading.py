@@ -15,6 +15,7 @@ from bothways.checkpoints.weights import open_weights
 from bothways.checkpoints.weights_writer import write_weights
 from bothways.errors import InputError, nearest
 from bothways.nn.lora import merged_state
+from bothways.nn.norms import RMSNorm
 
 if TYPE_CHECKING:
     from bothways.models.base import PreTrainedModel
@@ -80,9 +81,9 @@ def initialise(module: nn.Module, initializer_range: float) -> None:
         module.weight.normal_(0.0, initializer_range)
         if module.padding_idx is not None:
             module.weight[module.padding_idx].zero_()
-    elif isinstance(module, nn.LayerNorm):
+    elif isinstance(module, (nn.LayerNorm, RMSNorm)):
         module.weight.fill_(1.0)
-        if module.bias is not None:
+        if getattr(module, "bias", None) is not None:
             module.bias.zero_()
 
 

@@ -1,6 +1,7 @@
 """Attention inside each sequence of a packed batch: one function, a table of backends.
 
-Shapes: Tq, Tk total query and key tokens, B sequences, H heads, G key/value heads (G divides H), D head_dim.
+Shapes: Tq, Tk total query and key tokens, B sequences, H heads, G key/value heads (G divides H), S places of a cache
+row, D head_dim.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from bothways.batching import SeqLens
 from bothways.errors import InputError
 from bothways.nn.attention_groups import grouped_attention
 from bothways.nn.attention_math import attention_weights, visible_mask
+from bothways.nn.attention_rows import packed_keys, rows_attention
 from bothways.nn.dropout import dropout
+from bothways.nn.relative_positions import RelativeBias
 
 Backend = Callable[..., Tensor]
 
@@ -28,6 +31,7 @@ def attention(
     *,
     causal: bool = False,
     window: int | None = None,
+    bias: RelativeBias | None = None,
     scale: float | None = None,
     dropout_p: float = 0.0,
     backend: str | None = None,
@@ -36,16 +40,18 @@ def attention(
 
     Args:
         q: (Tq, H, D).
-        k, v: (Tk, G, D).
+        k, v: (Tk, G, D), or rows of a cache (B, G, S, D) of which ``k_lens`` places are keys.
         q_lens, k_lens: boundaries, with the same number of sequences. The queries may be fewer than the keys.
         causal: the last query sees every key, the one before it all keys but the last, and so on.
         window: a query sees its own place and so many places to each side (with ``causal`` to the left only); the
             last query stands at the place of the last key. Places that a mask left out are counted, see
             ``SeqLens.places``.
+        bias: added to the scores, by the distance of query and key; places as for the window.
         scale: factor of the scores; by default D ** -0.5.
         dropout_p: share of the attention weights set to zero (training only).
-        backend: name in ``BACKENDS``; by default ``varlen`` on CUDA in half precision, else ``grouped``; for a window
-            over sequences with holes ``reference``, the only one that knows them.
+        backend: name in ``BACKENDS``; by default ``rows`` for rows of a cache, ``varlen`` on CUDA in half precision,
+            else ``grouped``; for a window or a bias over sequences with holes ``reference``, the only one that knows
+            them.
 
     Returns:
         (Tq, H, D), dtype of ``q``.
@@ -56,18 +62,22 @@ def attention(
     Source: Vaswani et al. 2017, section 3.2.1; the window: Beltagy et al. 2020 (Longformer), section 3.1.
     """
     _check(q, k, q_lens, k_lens, window)
-    holes = window is not None and k_lens.places is not None
+    holes = (window is not None or bias is not None) and k_lens.places is not None
     if backend is None:
-        backend = "reference" if holes else "varlen" if _varlen_fits(q, dropout_p) else "grouped"
+        if k.ndim == 4:
+            backend = "rows" if len(set(q_lens.lengths)) == 1 else "reference"
+        else:
+            backend = "reference" if holes else "varlen" if _varlen_fits(q, bias, dropout_p) else "grouped"
     if backend not in BACKENDS:
         raise InputError(f"unknown attention backend {backend!r}. Known backends: {', '.join(BACKENDS)}.")
     if holes and backend != "reference":
         raise InputError(
-            f"attention backend {backend!r} has no window over sequences with holes: leave the backend out, or pass "
-            "backend='reference'."
+            f"attention backend {backend!r} has no window and no bias over sequences with holes: leave the "
+            "backend out, or pass backend='reference'."
         )
     scale = q.shape[-1] ** -0.5 if scale is None else scale
-    return BACKENDS[backend](q, k, v, q_lens, k_lens, causal=causal, window=window, scale=scale, dropout_p=dropout_p)
+    visible = {"causal": causal, "window": window, "bias": bias}
+    return BACKENDS[backend](q, k, v, q_lens, k_lens, **visible, scale=scale, dropout_p=dropout_p)
 
 
 def attention_with_weights(
@@ -79,10 +89,13 @@ def attention_with_weights(
     *,
     causal: bool,
     window: int | None,
+    bias: RelativeBias | None = None,
     scale: float,
     dropout_p: float,
 ) -> tuple[Tensor, list[Tensor]]:
     """The definition, a loop; also gives the weights of each sequence, (H, queries, keys)."""
+    if k.ndim == 4:
+        k, v = packed_keys(k, k_lens), packed_keys(v, k_lens)
     outputs, all_weights = [], []
     groups = q.shape[1] // k.shape[1]
     places = _places(q_lens, k_lens, q.device)
@@ -91,7 +104,8 @@ def attention_with_weights(
         keys = k_i.transpose(0, 1).repeat_interleave(groups, 0)  # (H, keys, D)
         values = v_i.transpose(0, 1).repeat_interleave(groups, 0)
         mask = visible_mask(q_places, k_places, causal, window) if causal or window is not None else None
-        weights = dropout(attention_weights(q_i.transpose(0, 1), keys, mask, scale), dropout_p)
+        added = None if bias is None else bias.at(q_places, k_places)
+        weights = dropout(attention_weights(q_i.transpose(0, 1), keys, mask, scale, added), dropout_p)
         outputs.append((weights @ values).transpose(0, 1))
         all_weights.append(weights)
     return torch.cat(outputs), all_weights
@@ -120,12 +134,15 @@ def _varlen(
     *,
     causal: bool,
     window: int | None,
+    bias: RelativeBias | None,
     scale: float,
     dropout_p: float,
 ) -> Tensor:
-    """The fused CUDA kernel for packed sequences (half precision, no dropout)."""
+    """The fused CUDA kernel for packed sequences (half precision, no bias, no dropout)."""
     from torch.nn.attention.varlen import varlen_attn
 
+    if bias is not None:
+        raise InputError("attention backend 'varlen' knows no bias: leave the backend out, or pass 'grouped'.")
     side = -1 if window is None else window  # the kernel's -1 is "all"
     groups = q.shape[1] // k.shape[1]
     if groups > 1:
@@ -145,11 +162,16 @@ def _varlen(
     return out
 
 
-BACKENDS: dict[str, Backend] = {"reference": _reference, "grouped": grouped_attention, "varlen": _varlen}
+BACKENDS: dict[str, Backend] = {
+    "reference": _reference,
+    "grouped": grouped_attention,
+    "varlen": _varlen,
+    "rows": rows_attention,
+}
 
 
-def _varlen_fits(q: Tensor, dropout_p: float) -> bool:
-    if not q.is_cuda or q.dtype not in (torch.float16, torch.bfloat16) or dropout_p > 0:
+def _varlen_fits(q: Tensor, bias: RelativeBias | None, dropout_p: float) -> bool:
+    if bias is not None or not q.is_cuda or q.dtype not in (torch.float16, torch.bfloat16) or dropout_p > 0:
         return False
     try:
         from torch.nn.attention.varlen import varlen_attn  # noqa: F401 - torch 2.10 and later
@@ -159,7 +181,13 @@ def _varlen_fits(q: Tensor, dropout_p: float) -> bool:
 
 
 def _check(q: Tensor, k: Tensor, q_lens: SeqLens, k_lens: SeqLens, window: int | None) -> None:
-    if q_lens.total_tokens != q.shape[0] or k_lens.total_tokens != k.shape[0]:
+    if k.ndim == 4:
+        if k.shape[0] != k_lens.batch_size or k_lens.max_seqlen > k.shape[2] or q_lens.total_tokens != q.shape[0]:
+            raise InputError(
+                f"{k_lens.batch_size} rows of up to {k_lens.max_seqlen} keys and {q_lens.total_tokens} queries do not "
+                f"fit a cache of {k.shape[0]} rows with {k.shape[2]} places and {q.shape[0]} queries."
+            )
+    elif q_lens.total_tokens != q.shape[0] or k_lens.total_tokens != k.shape[0]:
         raise InputError(
             f"sequence lengths add up to {q_lens.total_tokens} query and {k_lens.total_tokens} key tokens, "
             f"but the tensors have {q.shape[0]} and {k.shape[0]}."

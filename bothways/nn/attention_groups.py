@@ -19,6 +19,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from bothways.batching import SeqLens
 from bothways.nn.attention_math import attention_weights, visible_mask
 from bothways.nn.dropout import dropout
+from bothways.nn.relative_positions import RelativeBias
 
 CALL_COST = 56 * 56
 """Overhead of one group in units of a query-key pair (measured: about 60 µs, 12 heads of 32, two cores)."""
@@ -91,13 +92,14 @@ def grouped_attention(
     *,
     causal: bool,
     window: int | None,
+    bias: RelativeBias | None,
     scale: float,
     dropout_p: float,
 ) -> Tensor:
     """See ``attention``. q: (Tq, H, D), k and v: (Tk, G, D); returns (Tq, H, D)."""
     if not q.shape[0]:
         return q
-    aligned = (causal or window is not None) and q_lens.lengths != k_lens.lengths
+    aligned = (causal or window is not None or bias is not None) and q_lens.lengths != k_lens.lengths
     plan = plan_groups(q_lens.lengths, k_lens.lengths, aligned, q.device)
     if plan.q is not None:
         q = _Arrange.apply(q, plan.q)
@@ -108,7 +110,9 @@ def grouped_attention(
         rows = _heads_first(q, group.q_start, group.size, group.q_len)
         keys = _heads_first(k, group.k_start, group.size, group.k_len)
         values = _heads_first(v, group.k_start, group.size, group.k_len)
-        out = _attend_in_blocks(rows, keys, values, group.k_visible, causal, window, scale, dropout_p)  # (n, H, Lq, D)
+        out = _attend_in_blocks(
+            rows, keys, values, group.k_visible, causal, window, bias, scale, dropout_p
+        )  # (n, H, Lq, D)
         outputs.append(out.transpose(1, 2).reshape(-1, *q.shape[1:]))
     joined = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
     return joined if plan.q is None else _Restore.apply(joined, plan.q)
@@ -243,6 +247,7 @@ def _attend_in_blocks(
     k_visible: Tensor | None,
     causal: bool,
     window: int | None,
+    bias: RelativeBias | None,
     scale: float,
     dropout_p: float,
 ) -> Tensor:
@@ -269,18 +274,31 @@ def _attend_in_blocks(
             near = visible_mask(q_places, k_places, causal, window)[None]
             # a query that is padding would see nothing in its window, and softmax would give NaN: let it see itself
             visible = near if visible is None else near & visible | (q_places[:, None] == k_places)
-        outputs.append(_attend(q[:, :, start:end], k[:, :, first:last], v[:, :, first:last], visible, scale, dropout_p))
+        added = None if bias is None else bias.square(offset + start, end - start, k_len)[..., first:last]
+        rows, keys, values = q[:, :, start:end], k[:, :, first:last], v[:, :, first:last]
+        outputs.append(_attend(rows, keys, values, visible, added, scale, dropout_p))
     return outputs[0] if len(outputs) == 1 else torch.cat(outputs, 2)
 
 
-def _attend(q: Tensor, k: Tensor, v: Tensor, visible: Tensor | None, scale: float, dropout_p: float) -> Tensor:
-    """q: (n, H, Lq, D), k and v: (n, G, Lk, D), visible: (1 or n, 1 or Lq, Lk) or None; returns (n, H, Lq, D)."""
+def _attend(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    visible: Tensor | None,
+    bias: Tensor | None,
+    scale: float,
+    dropout_p: float,
+) -> Tensor:
+    """q: (n, H, Lq, D), k and v: (n, G, Lk, D), visible: (1 or n, 1 or Lq, Lk) or None, bias: (H, Lq, Lk) or None.
+
+    Returns (n, H, Lq, D).
+    """
     n, heads, q_len, _ = q.shape
     k_len = k.shape[2]
     if heads != k.shape[1]:
         k, v = (t.repeat_interleave(heads // t.shape[1], 1) for t in (k, v))
     mask = None if visible is None else visible[:, None]  # (1 or n, 1, 1 or Lq, Lk)
-    if dropout_p == 0 and (q.is_cuda or k_len > MATMUL_UP_TO.get(q.dtype, 0)):
+    if dropout_p == 0 and bias is None and (q.is_cuda or k_len > MATMUL_UP_TO.get(q.dtype, 0)):
         return scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale)
     # one matrix product for as many sequences as keep their scores in the caches
     step = max(1, SCORE_BYTES // (heads * q_len * k_len * q.element_size()))
@@ -291,7 +309,8 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, visible: Tensor | None, scale: floa
         if mask is not None:
             own = mask if mask.shape[0] == 1 else mask[i : i + step]
             own = own.expand(q_i.shape[0] // heads, heads, q_len, -1).flatten(0, 1)  # (step * H, Lq, Lk)
-        weights = dropout(attention_weights(q_i, k_i, own, scale), dropout_p)
+        added = None if bias is None else bias.repeat(q_i.shape[0] // heads, 1, 1)
+        weights = dropout(attention_weights(q_i, k_i, own, scale, added), dropout_p)
         pieces.append(torch.bmm(weights, v_i).unflatten(0, (-1, heads)))
     return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
 

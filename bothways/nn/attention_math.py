@@ -9,19 +9,21 @@ import torch
 from torch import Tensor
 
 
-def attention_weights(q: Tensor, k: Tensor, mask: Tensor | None, scale: float) -> Tensor:
-    """softmax(scale * q kᵀ) over the visible keys.
+def attention_weights(q: Tensor, k: Tensor, mask: Tensor | None, scale: float, bias: Tensor | None = None) -> Tensor:
+    """softmax(scale * q kᵀ + bias) over the visible keys.
 
     Args:
         q: (N, Lq, D).
         k: (N, Lk, D).
         mask: bool, broadcastable to (N, Lq, Lk), True where the key is visible; every query sees at least one.
+        bias: (N, Lq, Lk) or None.
 
     Returns:
         (N, Lq, Lk), rows add up to 1.
     """
-    # baddbmm with beta 0 scales inside the product: no pass over the scores for the factor
-    scores = torch.baddbmm(q.new_empty(1).expand(q.shape[0], q.shape[1], k.shape[1]), q, k.mT, beta=0, alpha=scale)
+    # baddbmm scales inside the product: no pass over the scores for the factor, nor for the bias
+    added = q.new_empty(1).expand(q.shape[0], q.shape[1], k.shape[1]) if bias is None else bias.to(q.dtype)
+    scores = torch.baddbmm(added, q, k.mT, beta=0 if bias is None else 1, alpha=scale)
     if mask is not None:
         scores = scores.masked_fill(~mask, float("-inf"))
     return scores.softmax(-1)

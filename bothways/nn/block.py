@@ -5,12 +5,15 @@ Post-norm (BERT) fills the slots behind the residual sums, pre-norm (GPT-2) thos
     x ─► input_norm ─► attention ─► + x ─► LayerNorm ─► y ─► input_norm ─► feed-forward ─► + y ─► LayerNorm
          (pre)                             (post)            (pre)                               (post)
 
-Parameter names are BERT's. Shapes: T total tokens, R kept tokens, B sequences, H heads, D head_dim, N = H * D.
+A block that also reads an encoded source has a second attention of the same form between the two halves.
+
+Parameter names are BERT's. Shapes: T total tokens, R kept tokens, Ts source tokens, B sequences, H heads, G key/value
+heads, D head_dim, N hidden_size.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -21,8 +24,11 @@ from bothways.batching import SeqLens
 from bothways.nn.activations import activation
 from bothways.nn.attention import attention, attention_with_weights
 from bothways.nn.dropout import Dropout
+from bothways.nn.kv_cache import KeyValueCache, SourceCache
 from bothways.nn.linear import Linear, PreparedLinear, is_plain
 from bothways.nn.lora import is_foldable
+from bothways.nn.norms import norm
+from bothways.nn.relative_positions import RelativeBias
 from bothways.nn.rotary import Rotary
 
 
@@ -31,10 +37,16 @@ class BlockSpec:
     """All that a block knows of its family.
 
     Attributes:
+        num_key_value_heads: heads of keys and values, each shared by several heads of queries; None is as many.
+            Source: Ainslie et al. 2023.
+        head_size: width of a head; None is ``hidden_size / num_attention_heads``.
+        norm: ``"layer"`` or ``"rms"``.
         pre_norm: norms at the inputs of both halves instead of behind their residual sums.
         first_norm: False leaves the slot before the attention empty (its input is normalised already).
         causal: a token sees no later one.
+        cross_attention: a second attention, over an encoded source.
         window: a token sees so many others to each side; None is all.
+        attention_scale: factor of the scores; None is ``head_dim ** -0.5``.
         rotary_theta: base of the rotary positions; None is none.
         gated: the feed-forward is ``act(a) * b`` with a and b from one projection. Source: Shazeer 2020.
         norm_bias, attention_bias, feed_forward_bias: whether these layers have a bias.
@@ -49,10 +61,15 @@ class BlockSpec:
     intermediate_size: int
     hidden_act: str
     layer_norm_eps: float
+    num_key_value_heads: int | None = None
+    head_size: int | None = None
+    norm: str = "layer"
     pre_norm: bool = False
     first_norm: bool = True
     causal: bool = False
+    cross_attention: bool = False
     window: int | None = None
+    attention_scale: float | None = None
     rotary_theta: float | None = None
     gated: bool = False
     norm_bias: bool = True
@@ -65,7 +82,11 @@ class BlockSpec:
 
     @property
     def head_dim(self) -> int:
-        return self.hidden_size // self.num_attention_heads
+        return self.hidden_size // self.num_attention_heads if self.head_size is None else self.head_size
+
+    @property
+    def key_value_heads(self) -> int:
+        return self.num_attention_heads if self.num_key_value_heads is None else self.num_key_value_heads
 
 
 @dataclass(frozen=True)
@@ -81,6 +102,50 @@ class Rows:
     seqlens: SeqLens
 
 
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """What a decoder reads besides its own tokens.
+
+    Attributes:
+        hidden: (Ts, N), the encoder's output.
+        lens: boundaries of the sources.
+        cache: their keys and values, when the decoder goes on token by token.
+    """
+
+    hidden: Tensor
+    lens: SeqLens
+    cache: SourceCache | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sight:
+    """What the tokens of a layer see, and which of them are asked for.
+
+    Attributes:
+        lens: boundaries of the T tokens.
+        rows: compute the output of these tokens only (exact: keys and values are still those of all).
+        rotary: the angles of the T tokens, where ``rotary_theta`` is set.
+        bias: of the scores, by distance.
+        cache, layer: earlier tokens of the same sequences, and the number of this layer there.
+        k_lens: boundaries of earlier and new tokens together, with ``cache``.
+        source: the encoded source, for blocks with ``cross_attention``.
+        want_weights: also return the attention weights, by the reference backend.
+    """
+
+    lens: SeqLens
+    rows: Rows | None = None
+    rotary: Rotary | None = None
+    bias: RelativeBias | None = None
+    cache: KeyValueCache | None = None
+    layer: int = 0
+    k_lens: SeqLens | None = None
+    source: Source | None = None
+    want_weights: bool = False
+
+
+Weights = list[Tensor] | None
+
+
 class TransformerBlock(nn.Module):
     """Attention and feed-forward, each with a residual sum. Source: Vaswani et al. 2017, section 3.1."""
 
@@ -88,98 +153,121 @@ class TransformerBlock(nn.Module):
         super().__init__()
         self.spec = spec
         self.attention = AttentionSublayer(spec)
+        if spec.cross_attention:
+            self.crossattention = AttentionSublayer(replace(spec, causal=False, window=None), over_source=True)
         self.intermediate = Intermediate(spec)
         self.output = Output(spec, spec.intermediate_size, bias=spec.feed_forward_bias, dropout=spec.hidden_dropout)
 
-    def forward(
-        self,
-        hidden: Tensor,
-        lens: SeqLens,
-        rows: Rows | None = None,
-        want_weights: bool = False,
-        rotary: Rotary | None = None,
-    ) -> tuple[Tensor, list[Tensor] | None]:
+    def forward(self, hidden: Tensor, sight: Sight) -> tuple[Tensor, Weights, Weights]:
         """One layer.
 
         Args:
             hidden: (T, N).
-            lens: boundaries of the sequences.
-            rows: compute the output of these tokens only (exact: keys and values are still those of all).
-            want_weights: also return the attention weights, by the reference backend.
-            rotary: the angles of the T tokens, where ``rotary_theta`` is set.
+            sight: what the tokens see.
 
         Returns:
-            (T, N) or (R, N); and for each sequence (H, L, L), or None.
+            (T, N), or (R, N) when ``sight.rows`` are asked for; and, when wanted, the weights for each sequence
+            (H, L, L) and those over each source (H, L, Ls), else None.
         """
-        hidden, weights = self.attention(hidden, lens, rows, want_weights, rotary)
-        return self.output(self.intermediate(hidden), hidden), weights
+        hidden, weights = self.attention(hidden, sight)
+        cross_weights = None
+        if sight.source is not None:
+            own = sight.lens if sight.rows is None else sight.rows.seqlens
+            hidden, cross_weights = self.crossattention(hidden, replace(sight, lens=own, rows=None))
+        return self.output(self.intermediate(hidden), hidden), weights, cross_weights
 
 
 class AttentionSublayer(nn.Module):
-    def __init__(self, spec: BlockSpec) -> None:
+    def __init__(self, spec: BlockSpec, *, over_source: bool = False) -> None:
         super().__init__()
         self.input_norm = make_norm(spec) if spec.pre_norm and spec.first_norm else nn.Identity()
         self.self = SelfAttention(spec)
         dropout = spec.hidden_dropout if spec.attention_output_dropout is None else spec.attention_output_dropout
-        self.output = Output(spec, spec.hidden_size, bias=spec.attention_bias, dropout=dropout)
+        width = spec.num_attention_heads * spec.head_dim
+        self.output = Output(spec, width, bias=spec.attention_bias, dropout=dropout)
+        self.over_source = over_source
 
-    def forward(
-        self, hidden: Tensor, lens: SeqLens, rows: Rows | None, want_weights: bool, rotary: Rotary | None
-    ) -> tuple[Tensor, list[Tensor] | None]:
-        context, weights = self.self(self.input_norm(hidden), lens, rows, want_weights, rotary)
-        residual = hidden if rows is None else hidden.index_select(0, rows.index)
+    def forward(self, hidden: Tensor, sight: Sight) -> tuple[Tensor, Weights]:
+        attend = self.self.over_source if self.over_source else self.self
+        context, weights = attend(self.input_norm(hidden), sight)
+        residual = hidden if sight.rows is None else hidden.index_select(0, sight.rows.index)
         return self.output(context, residual), weights
 
 
 class SelfAttention(nn.Module):
-    """Queries, keys and values from one matrix product; their weights stay three parameters."""
+    """Queries, keys and values, from one matrix product where that pays; their weights stay three parameters."""
 
     prepared: PreparedLinear | None = None
 
     def __init__(self, spec: BlockSpec) -> None:
         super().__init__()
-        self.query = Linear(spec.hidden_size, spec.hidden_size, bias=spec.attention_bias)
-        self.key = Linear(spec.hidden_size, spec.hidden_size, bias=spec.attention_bias)
-        self.value = Linear(spec.hidden_size, spec.hidden_size, bias=spec.attention_bias)
-        self.num_attention_heads = spec.num_attention_heads
         self.head_dim = spec.head_dim
+        keys = spec.key_value_heads * spec.head_dim
+        self.widths = [spec.num_attention_heads * spec.head_dim, keys, keys]
+        self.query = Linear(spec.hidden_size, self.widths[0], bias=spec.attention_bias)
+        self.key = Linear(spec.hidden_size, keys, bias=spec.attention_bias)
+        self.value = Linear(spec.hidden_size, keys, bias=spec.attention_bias)
+        self.num_attention_heads = spec.num_attention_heads
         self.causal = spec.causal
         self.window = spec.window
+        self.scale = spec.head_dim**-0.5 if spec.attention_scale is None else spec.attention_scale
         self.dropout = Dropout(spec.attention_dropout)
 
-    def forward(
-        self, x: Tensor, lens: SeqLens, rows: Rows | None, want_weights: bool, rotary: Rotary | None
-    ) -> tuple[Tensor, list[Tensor] | None]:
-        """x: (T, N); returns (T or R, N) and the weights of each sequence or None."""
-        if rows is not None and self.window is not None:  # which keys a query sees depends on where it stands
-            context, weights = self.forward(x, lens, None, want_weights, rotary)
+    def forward(self, x: Tensor, sight: Sight) -> tuple[Tensor, Weights]:
+        """Attention of the sequences over themselves. x: (T, N); returns (T or R, H * D) and the weights or None."""
+        rows = sight.rows
+        if rows is not None and (self.window is not None or self.causal or sight.bias is not None):
+            # which keys a query sees depends on where it stands
+            context, weights = self.forward(x, replace(sight, rows=None))
             return context.index_select(0, rows.index), weights
-        q, k, v = (t.unflatten(-1, (-1, self.head_dim)) for t in self._project(x, rows))  # (T, H, D)
-        if x.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
-            # backward of fused bfloat16 attention is ten times slower than in fp32 on a CPU
-            with torch.autocast("cpu", enabled=False):
-                return self._attend(q.float(), k.float(), v.float(), lens, rows, want_weights, rotary)
-        return self._attend(q, k, v, lens, rows, want_weights, rotary)
+        q, k, v = (self._heads(t) for t in self._project(x, rows))  # (T, H or G, D)
+        if sight.rotary is not None:
+            angles = sight.rotary if rows is None else sight.rotary.rows(rows.index)
+            q, k = angles.rotate(q), sight.rotary.rotate(k)
+        q_lens, k_lens = sight.lens if rows is None else rows.seqlens, sight.lens
+        if sight.cache is not None:
+            assert sight.k_lens is not None
+            (k, v), k_lens = sight.cache.extend(sight.layer, k, v), sight.k_lens
+        return self._attend(q, k, v, q_lens, k_lens, sight)
+
+    def over_source(self, x: Tensor, sight: Sight) -> tuple[Tensor, Weights]:
+        """Attention over the encoded source. x: (T, N); returns (T, H * D) and the weights or None."""
+        source = sight.source
+        assert source is not None
+        q = self._heads(self.query(x))
+        known = None if source.cache is None else source.cache.get(sight.layer)
+        if known is None:
+            k, v = self._heads(self.key(source.hidden)), self._heads(self.value(source.hidden))
+            if source.cache is not None:
+                k, v = source.cache.put(sight.layer, k, v)
+        else:
+            k, v = known
+        q_lens, k_lens = sight.lens, source.lens
+        if source.cache is not None:
+            q_lens, k_lens = source.cache.queries(sight.lens.lengths), source.cache.lens
+        return self._attend(q, k, v, q_lens, k_lens, replace(sight, bias=None))
+
+    def _heads(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (-1, self.head_dim))
 
     def _attend(
-        self,
-        q: Tensor,
-        k: Tensor,
-        v: Tensor,
-        lens: SeqLens,
-        rows: Rows | None,
-        want_weights: bool,
-        rotary: Rotary | None,
-    ) -> tuple[Tensor, list[Tensor] | None]:
-        if rotary is not None:
-            q, k = (rotary if rows is None else rotary.rows(rows.index)).rotate(q), rotary.rotate(k)
-        q_lens = lens if rows is None else rows.seqlens
+        self, q: Tensor, k: Tensor, v: Tensor, q_lens: SeqLens, k_lens: SeqLens, sight: Sight
+    ) -> tuple[Tensor, Weights]:
+        if q.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
+            # backward of fused bfloat16 attention is ten times slower than in fp32 on a CPU
+            with torch.autocast("cpu", enabled=False):
+                return self._softmax_attention(q.float(), k.float(), v.float(), q_lens, k_lens, sight)
+        return self._softmax_attention(q, k, v, q_lens, k_lens, sight)
+
+    def _softmax_attention(
+        self, q: Tensor, k: Tensor, v: Tensor, q_lens: SeqLens, k_lens: SeqLens, sight: Sight
+    ) -> tuple[Tensor, Weights]:
         p = self.dropout.p if self.dropout.training else 0.0
-        visible: dict[str, Any] = {"causal": self.causal, "window": self.window}
-        if not want_weights:
-            return attention(q, k, v, q_lens, lens, **visible, dropout_p=p).flatten(1), None
-        scale = self.head_dim**-0.5
-        context, weights = attention_with_weights(q, k, v, q_lens, lens, **visible, scale=scale, dropout_p=p)
+        options: dict[str, Any] = {"causal": self.causal, "window": self.window, "bias": sight.bias}
+        options |= {"scale": self.scale, "dropout_p": p}
+        if not sight.want_weights:
+            return attention(q, k, v, q_lens, k_lens, **options).flatten(1), None
+        context, weights = attention_with_weights(q, k, v, q_lens, k_lens, **options)
         return context.flatten(1), weights
 
     def _project(self, x: Tensor, rows: Rows | None) -> tuple[Tensor, Tensor, Tensor]:
@@ -188,13 +276,17 @@ class SelfAttention(nn.Module):
         layers = (self.query, self.key, self.value)
         if self.prepared is not None and all(is_foldable(layer) for layer in layers):
             joined = self.prepared(x)
-        elif all(is_plain(layer) for layer in layers):
+        elif len(x) >= JOIN_FROM and all(is_plain(layer) for layer in layers):
             bias = None if self.query.bias is None else torch.cat([m.bias for m in layers])
             joined = F.linear(x, torch.cat([m.weight for m in layers]), bias)
-        else:  # an adapter around one of them has a forward of its own
+        else:  # an adapter around one of them has a forward of its own; joining costs a pass over the weights
             return self.query(x), self.key(x), self.value(x)
-        q, k, v = joined.chunk(3, -1)
+        q, k, v = joined.split(self.widths, -1)
         return q, k, v
+
+
+JOIN_FROM = 64
+"""Tokens from which one product of joined weights pays for joining them."""
 
 
 class Intermediate(nn.Module):
@@ -229,6 +321,6 @@ class Output(nn.Module):
         return self.LayerNorm(self.dropout(self.dense(x)) + residual)
 
 
-def make_norm(spec: BlockSpec) -> nn.LayerNorm:
+def make_norm(spec: BlockSpec) -> nn.Module:
     """The norm of this specification."""
-    return nn.LayerNorm(spec.hidden_size, eps=spec.layer_norm_eps, bias=spec.norm_bias)
+    return norm(spec.norm, spec.hidden_size, spec.layer_norm_eps, spec.norm_bias)

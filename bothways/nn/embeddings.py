@@ -1,4 +1,4 @@
-"""Input embeddings: word + position + segment, normalised.
+"""Input embeddings: word + position + segment, normalised; a family may leave out any of them.
 
 Shapes: T total tokens, N hidden_size.
 """
@@ -16,6 +16,10 @@ class Embeddings(nn.Module):
     """Sum of learned vectors for word, position and segment, then LayerNorm. Source: Devlin et al. 2019, section 3.
 
     Args:
+        vocab_size: 0 for a decoder that shares the words of its encoder and is given their vectors.
+        max_position_embeddings: 0 where positions enter elsewhere, or nowhere.
+        layer_norm_eps: None for no norm.
+        embed_scale: factor of the word vectors. Source: Vaswani et al. 2017, section 3.4.
         type_vocab_size: number of segments; 0 for a family that knows none.
         padding_idx: row of the vocabulary that is not trained.
         first_position: row of the position table for position 0. The row before it, if any, is for padding and not
@@ -29,20 +33,25 @@ class Embeddings(nn.Module):
         hidden_size: int,
         max_position_embeddings: int,
         type_vocab_size: int,
-        layer_norm_eps: float,
+        layer_norm_eps: float | None,
         hidden_dropout: float,
-        padding_idx: int | None,
+        padding_idx: int | None = None,
         first_position: int = 0,
+        embed_scale: float = 1.0,
     ) -> None:
         super().__init__()
+        self.embed_scale = embed_scale
+        self.max_positions = max_position_embeddings
         self.type_vocab_size = type_vocab_size
         self.first_position = first_position
         unused = first_position - 1 if first_position else None
-        self.word_embeddings = nn.Embedding(vocab_size, hidden_size, padding_idx=padding_idx)
-        self.position_embeddings = nn.Embedding(max_position_embeddings, hidden_size, padding_idx=unused)
+        if vocab_size:
+            self.word_embeddings = nn.Embedding(vocab_size, hidden_size, padding_idx=padding_idx)
+        if max_position_embeddings:
+            self.position_embeddings = nn.Embedding(max_position_embeddings, hidden_size, padding_idx=unused)
         if type_vocab_size:
             self.token_type_embeddings = nn.Embedding(type_vocab_size, hidden_size)
-        self.LayerNorm = nn.LayerNorm(hidden_size, eps=layer_norm_eps)
+        self.LayerNorm = nn.Identity() if layer_norm_eps is None else nn.LayerNorm(hidden_size, eps=layer_norm_eps)
         self.dropout = Dropout(hidden_dropout)
 
     def forward(self, batch: PackedBatch, inputs_embeds: Tensor | None = None) -> Tensor:
@@ -50,17 +59,23 @@ class Embeddings(nn.Module):
 
         Args:
             batch: ids, positions and segments of T tokens.
-            inputs_embeds: (T, N), used in place of the word vectors.
+            inputs_embeds: (T, N), used in place of the word vectors; not multiplied with ``embed_scale``.
 
         Raises:
             InputError: a sequence longer than the positions, or an id outside the vocabulary.
         """
         self._check(batch)
-        words = self.word_embeddings(batch.input_ids) if inputs_embeds is None else inputs_embeds
-        hidden = words + self.position_embeddings(batch.position_ids + self.first_position)
+        hidden = self.words(batch.input_ids) if inputs_embeds is None else inputs_embeds
+        if self.max_positions:
+            hidden = hidden + self.position_embeddings(batch.position_ids + self.first_position)
         if self.type_vocab_size:
             hidden = hidden + self._segments(batch.token_type_ids)
         return self.dropout(self.LayerNorm(hidden))
+
+    def words(self, ids: Tensor) -> Tensor:
+        """The vectors of words, scaled. ids: int64 (T,); returns (T, N)."""
+        vectors = self.word_embeddings(ids)
+        return vectors if self.embed_scale == 1.0 else vectors * self.embed_scale
 
     def _segments(self, token_type_ids: Tensor | None) -> Tensor:
         """(T, N); (N,) when all tokens are of the first segment."""
@@ -71,20 +86,16 @@ class Embeddings(nn.Module):
     def _check(self, batch: PackedBatch) -> None:
         if not batch.total_tokens or batch.input_ids.is_cuda:  # on a GPU the check would wait for the device
             return
-        positions = self.position_embeddings.num_embeddings - self.first_position
-        if int(batch.position_ids.max()) >= positions:
+        positions = self.max_positions - self.first_position
+        if self.max_positions and int(batch.position_ids.max()) >= positions:
             lengths = batch.seqlens.lengths
             longest = max(range(len(lengths)), key=lengths.__getitem__)
             raise InputError(
                 f"sequence {longest} has {int(batch.position_ids.max()) + 1} tokens but the model has {positions} "
                 "positions. Pass truncation=True with max_length, or split the text into windows."
             )
-        low, high = int(batch.input_ids.min()), int(batch.input_ids.max())
-        if low < 0 or high >= self.word_embeddings.num_embeddings:
-            raise InputError(
-                f"input_ids from {low} to {high} do not fit the vocabulary of {self.word_embeddings.num_embeddings}. "
-                "Does the tokeniser belong to this model?"
-            )
+        if hasattr(self, "word_embeddings"):
+            check_ids(batch.input_ids, self.word_embeddings.num_embeddings)
         types = batch.token_type_ids
         known = max(self.type_vocab_size, 1)  # a family without segments reads all tokens as one
         if types is not None and int(types.max()) >= known:
@@ -92,3 +103,19 @@ class Embeddings(nn.Module):
                 f"token_type_ids go up to {int(types.max())}, but type_vocab_size is {self.type_vocab_size}. "
                 f"{'Pass numbers below it' if known > 1 else 'Leave them out: this model knows no segments'}."
             )
+
+
+def check_ids(ids: Tensor, vocab_size: int) -> None:
+    """Refuse ids outside the vocabulary.
+
+    Raises:
+        InputError: with the range found.
+    """
+    if not len(ids) or ids.is_cuda:  # on a GPU the check would wait for the device
+        return
+    low, high = int(ids.min()), int(ids.max())
+    if low < 0 or high >= vocab_size:
+        raise InputError(
+            f"input_ids from {low} to {high} do not fit the vocabulary of {vocab_size}. "
+            "Does the tokeniser belong to this model?"
+        )

@@ -6,7 +6,8 @@ Shapes: T total tokens, R kept tokens, N hidden_size.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +15,11 @@ from torch.utils.checkpoint import checkpoint
 
 from bothways.batching import SeqLens
 from bothways.errors import InputError
-from bothways.nn.block import BlockSpec, Rows, SelfAttention, TransformerBlock, make_norm
+from bothways.nn.block import BlockSpec, Rows, SelfAttention, Sight, Source, TransformerBlock, make_norm
+from bothways.nn.kv_cache import KeyValueCache
 from bothways.nn.linear import Linear, PreparedLinear, is_plain
 from bothways.nn.lora import is_foldable
+from bothways.nn.relative_positions import RelativeBias, RelativePositions
 from bothways.nn.rotary import Rotary
 
 
@@ -26,11 +29,13 @@ class StackOutput:
     hidden: (T, N), or (R, N) when only some rows were asked for.
     all_hidden: input of the first layer and output of each, (T, N) each; or None.
     all_weights: for each block, for each sequence (H, L, L); or None.
+    all_cross_weights: for each block, for each sequence (H, L, Ls) over its source; or None.
     """
 
     hidden: Tensor
     all_hidden: tuple[Tensor, ...] | None = None
     all_weights: tuple[list[Tensor], ...] | None = None
+    all_cross_weights: tuple[list[Tensor], ...] | None = None
 
 
 class TransformerStack(nn.Module):
@@ -40,17 +45,28 @@ class TransformerStack(nn.Module):
         spec: of every block, and of the final norm.
         num_layers: number of blocks.
         layer_spec: of the block with that number, where blocks differ.
+        relative_positions: scores by distance that all blocks add.
+        shows_final_norm: whether the last of all hidden states is the normed one, as in most pre-norm families.
     """
 
     compute_dtype: torch.dtype | None = None
     gradient_checkpointing = False
     _versions: tuple[tuple[int, int], ...] = ()
 
-    def __init__(self, spec: BlockSpec, num_layers: int, layer_spec: Callable[[int], BlockSpec] | None = None) -> None:
+    def __init__(
+        self,
+        spec: BlockSpec,
+        num_layers: int,
+        layer_spec: Callable[[int], BlockSpec] | None = None,
+        relative_positions: RelativePositions | None = None,
+        shows_final_norm: bool = True,
+    ) -> None:
         super().__init__()
+        self.shows_final_norm = shows_final_norm
         specs = [spec if layer_spec is None else layer_spec(i) for i in range(num_layers)]
         self.layer = nn.ModuleList(TransformerBlock(own) for own in specs)
         self.final_norm = make_norm(spec) if spec.pre_norm else nn.Identity()
+        self.relative_positions = relative_positions
 
     def sequence(self) -> list[list[TransformerBlock]]:
         """The blocks of each layer, in the order they run. A block may stand in several layers."""
@@ -63,6 +79,8 @@ class TransformerStack(nn.Module):
         *,
         position_ids: Tensor | None = None,
         rows: Rows | None = None,
+        cache: KeyValueCache | None = None,
+        source: Source | None = None,
         want_hidden: bool = False,
         want_weights: bool = False,
     ) -> StackOutput:
@@ -73,6 +91,8 @@ class TransformerStack(nn.Module):
             lens: boundaries of the sequences.
             position_ids: int64 (T,), for blocks with rotary positions.
             rows: the last block computes only these rows; ignored when hidden states or weights are wanted in full.
+            cache: earlier tokens of the sequences, to which these are added.
+            source: what blocks with cross-attention read.
             want_hidden, want_weights: collect what ``output_hidden_states`` and ``output_attentions`` show.
         """
         if self.compute_dtype is not None and (torch.is_grad_enabled() or not self.is_prepared):
@@ -80,28 +100,39 @@ class TransformerStack(nn.Module):
         dtype = hidden.dtype
         hidden = hidden.to(self.compute_dtype or dtype)
         rotary = self._rotary(position_ids, hidden.dtype)
-        collected, weights = [hidden], []
+        k_lens = lens if cache is None else cache.begin(lens.lengths)
+        sight = Sight(
+            lens=lens, bias=self._bias(k_lens), cache=cache, k_lens=k_lens, source=source, want_weights=want_weights
+        )
+        collected, weights, cross_weights = [hidden], list[Any](), list[Any]()
         kept = None if want_hidden or want_weights else rows
         layers = self.sequence()
         remaining = sum(map(len, layers))
         for blocks in layers:
             for block in blocks:
                 remaining -= 1
-                angles = rotary.get(block.spec.rotary_theta)
-                arguments = (hidden, lens, None if remaining else kept, want_weights, angles)
+                angles, number = rotary.get(block.spec.rotary_theta), len(weights)
+                own = replace(sight, rows=None if remaining else kept, rotary=angles, layer=number)
                 if self.gradient_checkpointing and self.training:
-                    hidden, block_weights = checkpoint(block, *arguments, use_reentrant=False)
+                    hidden, *seen = checkpoint(block, hidden, own, use_reentrant=False)
                 else:
-                    hidden, block_weights = block(*arguments)
-                weights.append(block_weights)
+                    hidden, *seen = block(hidden, own)
+                weights.append(seen[0])
+                cross_weights.append(seen[1])
             if want_hidden:
                 collected.append(hidden)
+        if cache is not None:
+            cache.finish()
         if rows is not None and (kept is None or not layers):
             hidden = hidden.index_select(0, rows.index)
+        hidden = self.final_norm(hidden.to(dtype))
+        if want_hidden and self.shows_final_norm and rows is None:
+            collected[-1] = hidden
         return StackOutput(
-            hidden=self.final_norm(hidden.to(dtype)),
+            hidden=hidden,
             all_hidden=tuple(h.to(dtype) for h in collected) if want_hidden else None,
             all_weights=tuple(weights) if want_weights else None,
+            all_cross_weights=tuple(cross_weights) if want_weights and source is not None else None,
         )
 
     def prepare(self, dtype: torch.dtype) -> None:
@@ -145,6 +176,12 @@ class TransformerStack(nn.Module):
             raise InputError("position_ids are missing: these blocks have rotary positions. Pass int64 (T,).")
         dims = {spec.rotary_theta: spec.head_dim for spec in specs}
         return {theta: Rotary.of(position_ids, dim, theta, dtype) for theta, dim in dims.items() if theta is not None}
+
+    def _bias(self, lens: SeqLens) -> RelativeBias | None:
+        if self.relative_positions is None:
+            return None
+        longest = lens.max_seqlen if lens.places is None else int(lens.places.max()) + 1
+        return self.relative_positions(max(longest, 1))
 
     def _current_versions(self) -> tuple[tuple[int, int], ...]:
         """Changes when a parameter is replaced, moved, cast or written to."""

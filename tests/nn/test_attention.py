@@ -149,7 +149,7 @@ def test_a_window_counts_the_places_that_a_mask_left_out():
     out.square().sum().backward()
     assert_close(brute_force([5, 6], 2, False, places), [out.detach(), q.grad, k.grad, v.grad])
     assert_close([attention(q, k, v, lens, lens)], [attention(q, k, v, *[SeqLens.from_lengths([5, 6])] * 2)])
-    with pytest.raises(InputError, match="'grouped' has no window over sequences with holes"):
+    with pytest.raises(InputError, match="'grouped' has no window and no bias over sequences with holes"):
         attention(q, k, v, lens, lens, window=2, backend="grouped")
     with pytest.raises(InputError, match="places of both queries and keys"):
         attention(q, k, v, SeqLens.from_lengths([5, 6]), lens, window=2)
