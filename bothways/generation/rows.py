@@ -84,3 +84,26 @@ class Rows:
         if len(self.ids) % count:
             raise InputError(f"{len(self.ids)} rows do not divide among {count} prompts.")
         return [index // (len(self.ids) // count) for index in range(len(self.ids))]
+
+    def starts(self, given: int | None) -> Sequence[int]:
+        """The length of each row's prompt: ``given`` for all, or what the loop knows.
+
+        Raises:
+            InputError: neither is there.
+        """
+        return self._known(given, self.prompt_lengths, "the lengths of prompts")
+
+    def ends(self, given: int | None) -> Sequence[int]:
+        """The length at which each row ends: ``given`` for all, or what the loop knows.
+
+        Raises:
+            InputError: neither is there.
+        """
+        return self._known(given, self.max_lengths, "the greatest lengths")
+
+    def _known(self, given: int | None, known: Sequence[int] | None, what: str) -> Sequence[int]:
+        if given is not None:
+            return [given] * len(self.ids)
+        if known is None:
+            raise InputError(f"{what} are known only inside generate(): give this processor a number.")
+        return known
