@@ -1,9 +1,10 @@
-"""Settings of generation checked: what came, what was expected, what to do."""
+"""Settings of generation checked, with what came, what was expected and what to do; and joined with what is passed."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -81,3 +82,18 @@ def id_list(name: str, value: Any) -> list[int]:
     if not isinstance(listed, Sequence) or isinstance(listed, str) or not all(is_id(i) for i in listed):
         raise InputError(f"{name} is {value!r:.80}, expected a token id or a list of them, whole numbers from 0.")
     return [int(i) for i in listed]
+
+
+def merged(ours: Iterable[Any], given: Sequence[Any]) -> list[Any]:
+    """Processors or criteria made from settings, and those of the caller; of two of one class the caller's counts."""
+    result = []
+    for one in ours:
+        same = next((other for other in given if type(other) is type(one)), None)
+        if same is not None:
+            warnings.warn(
+                f"{type(one).__name__} was passed and also follows from the settings: the one passed is used.",
+                UserWarning,
+                stacklevel=3,
+            )
+        result.append(one if same is None else same)
+    return result + [other for other in given if not any(other is one for one in result)]

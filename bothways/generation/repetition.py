@@ -59,12 +59,13 @@ class EncoderRepetitionPenaltyLogitsProcessor(RowsProcessor):
     def __init__(self, penalty: float, encoder_input_ids: Tensor | Sequence[Tensor]) -> None:
         name = "encoder_repetition_penalty"
         self.penalty = 1 / float(checked_number(name, penalty, above=0, advice="1.0 changes nothing."))
-        self.encoder_input_ids = _side_by_side(encoder_input_ids)[0]
+        self.encoder_input_ids, present = _side_by_side(encoder_input_ids)
+        self._not_empty = present.any(dim=-1, keepdim=True)
 
     def process(self, rows: Rows, scores: Tensor) -> Tensor:
-        ids = self.encoder_input_ids.to(scores.device)
-        prompts = rows.prompt_of(len(ids))
-        return _penalised(scores, ids[torch.tensor(prompts, device=ids.device)], self.penalty)
+        prompts = torch.tensor(rows.prompt_of(len(self.encoder_input_ids)))
+        penalised = _penalised(scores, self.encoder_input_ids[prompts].to(scores.device), self.penalty)
+        return torch.where(self._not_empty[prompts].to(scores.device), penalised, scores)
 
 
 class NoRepeatNGramLogitsProcessor(RowsProcessor):
@@ -188,8 +189,9 @@ def _side_by_side(inputs: Tensor | Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     if isinstance(inputs, Tensor):
         ids = inputs[None] if inputs.dim() == 1 else inputs
         return ids, torch.ones_like(ids, dtype=torch.bool)
-    width = max(len(row) for row in inputs)
-    ids = torch.stack([torch.cat([row, row[-1:].expand(width - len(row))]) for row in inputs])
+    width = max(1, *(len(row) for row in inputs))
+    filled = [row if len(row) else row.new_zeros(1) for row in inputs]
+    ids = torch.stack([torch.cat([row, row[-1:].expand(width - len(row))]) for row in filled])
     lengths = torch.tensor([len(row) for row in inputs], device=ids.device)
     return ids, torch.arange(width, device=ids.device) < lengths[:, None]
 
