@@ -55,6 +55,23 @@ _TOKENIZERS = (
     "RobertaTokenizerFast",
     "XLMRobertaTokenizer",
     "XLMRobertaTokenizerFast",
+    "BartTokenizer",
+    "BartTokenizerFast",
+    "GPT2Tokenizer",
+    "GPT2TokenizerFast",
+    "LlamaTokenizer",
+    "LlamaTokenizerFast",
+    "MBart50Tokenizer",
+    "MBart50TokenizerFast",
+    "MBartTokenizer",
+    "MBartTokenizerFast",
+    "MarianTokenizer",
+    "OpenAIGPTTokenizer",
+    "OpenAIGPTTokenizerFast",
+    "PegasusTokenizer",
+    "PegasusTokenizerFast",
+    "T5Tokenizer",
+    "T5TokenizerFast",
 )
 _TRAINER_ARGUMENTS = ("TrainingArguments", "Seq2SeqTrainingArguments")
 _CALLBACKS = (

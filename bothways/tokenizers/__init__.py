@@ -2,6 +2,7 @@
 
 from bothways.tokenizers.albert import AlbertTokenizer, AlbertTokenizerFast
 from bothways.tokenizers.auto import AutoTokenizer
+from bothways.tokenizers.bart import BartTokenizer, BartTokenizerFast
 from bothways.tokenizers.base import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from bothways.tokenizers.batch_encoding import BatchEncoding, CharSpan, TokenSpan
 from bothways.tokenizers.bert import (
@@ -12,7 +13,14 @@ from bothways.tokenizers.bert import (
     ElectraTokenizer,
     ElectraTokenizerFast,
 )
+from bothways.tokenizers.gpt2 import GPT2Tokenizer, GPT2TokenizerFast
+from bothways.tokenizers.llama import LlamaTokenizer, LlamaTokenizerFast
+from bothways.tokenizers.marian import MarianTokenizer
+from bothways.tokenizers.mbart import MBart50Tokenizer, MBart50TokenizerFast, MBartTokenizer, MBartTokenizerFast
+from bothways.tokenizers.openai_gpt import OpenAIGPTTokenizer, OpenAIGPTTokenizerFast
+from bothways.tokenizers.pegasus import PegasusTokenizer, PegasusTokenizerFast
 from bothways.tokenizers.roberta import RobertaTokenizer, RobertaTokenizerFast
+from bothways.tokenizers.t5 import T5Tokenizer, T5TokenizerFast
 from bothways.tokenizers.xlm_roberta import (
     CamembertTokenizer,
     CamembertTokenizerFast,
@@ -24,6 +32,8 @@ __all__ = [
     "AlbertTokenizer",
     "AlbertTokenizerFast",
     "AutoTokenizer",
+    "BartTokenizer",
+    "BartTokenizerFast",
     "BatchEncoding",
     "BertTokenizer",
     "BertTokenizerFast",
@@ -34,10 +44,25 @@ __all__ = [
     "DistilBertTokenizerFast",
     "ElectraTokenizer",
     "ElectraTokenizerFast",
+    "GPT2Tokenizer",
+    "GPT2TokenizerFast",
+    "LlamaTokenizer",
+    "LlamaTokenizerFast",
+    "MBart50Tokenizer",
+    "MBart50TokenizerFast",
+    "MBartTokenizer",
+    "MBartTokenizerFast",
+    "MarianTokenizer",
+    "OpenAIGPTTokenizer",
+    "OpenAIGPTTokenizerFast",
+    "PegasusTokenizer",
+    "PegasusTokenizerFast",
     "PreTrainedTokenizerBase",
     "PreTrainedTokenizerFast",
     "RobertaTokenizer",
     "RobertaTokenizerFast",
+    "T5Tokenizer",
+    "T5TokenizerFast",
     "TokenSpan",
     "XLMRobertaTokenizer",
     "XLMRobertaTokenizerFast",

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from bothways.errors import TokenizerError, nearest
 from bothways.files import read_json
 from bothways.tokenizers.albert import AlbertTokenizer, AlbertTokenizerFast
+from bothways.tokenizers.bart import BartTokenizer, BartTokenizerFast
 from bothways.tokenizers.base import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from bothways.tokenizers.bert import (
     BertTokenizer,
@@ -18,8 +19,15 @@ from bothways.tokenizers.bert import (
     ElectraTokenizer,
     ElectraTokenizerFast,
 )
+from bothways.tokenizers.gpt2 import GPT2Tokenizer, GPT2TokenizerFast
+from bothways.tokenizers.llama import LlamaTokenizer, LlamaTokenizerFast
 from bothways.tokenizers.loading import CONFIG, find_model, load_tokenizer
+from bothways.tokenizers.marian import MarianTokenizer
+from bothways.tokenizers.mbart import MBart50Tokenizer, MBart50TokenizerFast, MBartTokenizer, MBartTokenizerFast
+from bothways.tokenizers.openai_gpt import OpenAIGPTTokenizer, OpenAIGPTTokenizerFast
+from bothways.tokenizers.pegasus import PegasusTokenizer, PegasusTokenizerFast
 from bothways.tokenizers.roberta import RobertaTokenizer, RobertaTokenizerFast
+from bothways.tokenizers.t5 import T5Tokenizer, T5TokenizerFast
 from bothways.tokenizers.xlm_roberta import (
     CamembertTokenizer,
     CamembertTokenizerFast,
@@ -29,7 +37,10 @@ from bothways.tokenizers.xlm_roberta import (
 
 
 class Classes(NamedTuple):
-    """The two classes of a family; ``plain`` is None where the ecosystem has only the fast one."""
+    """The two classes of a family; ``plain`` is None where the ecosystem has only the fast one.
+
+    Where it has only the plain one (Marian), that stands for both.
+    """
 
     plain: type[PreTrainedTokenizerBase] | None
     fast: type[PreTrainedTokenizerBase]
@@ -38,12 +49,22 @@ class Classes(NamedTuple):
 # model_type in config.json -> classes. A family adds its line here.
 TOKENIZERS: dict[str, Classes] = {
     "albert": Classes(AlbertTokenizer, AlbertTokenizerFast),
+    "bart": Classes(BartTokenizer, BartTokenizerFast),
     "bert": Classes(BertTokenizer, BertTokenizerFast),
     "camembert": Classes(CamembertTokenizer, CamembertTokenizerFast),
     "distilbert": Classes(DistilBertTokenizer, DistilBertTokenizerFast),
     "electra": Classes(ElectraTokenizer, ElectraTokenizerFast),
+    "gpt2": Classes(GPT2Tokenizer, GPT2TokenizerFast),
+    "llama": Classes(LlamaTokenizer, LlamaTokenizerFast),
+    "marian": Classes(MarianTokenizer, MarianTokenizer),
+    "mbart": Classes(MBartTokenizer, MBartTokenizerFast),
+    "mbart50": Classes(MBart50Tokenizer, MBart50TokenizerFast),
+    "mistral": Classes(LlamaTokenizer, LlamaTokenizerFast),
     "modernbert": Classes(None, PreTrainedTokenizerFast),
+    "openai-gpt": Classes(OpenAIGPTTokenizer, OpenAIGPTTokenizerFast),
+    "pegasus": Classes(PegasusTokenizer, PegasusTokenizerFast),
     "roberta": Classes(RobertaTokenizer, RobertaTokenizerFast),
+    "t5": Classes(T5Tokenizer, T5TokenizerFast),
     "xlm-roberta": Classes(XLMRobertaTokenizer, XLMRobertaTokenizerFast),
 }
 # Names in tokenizer_config.json of classes without a family: all they need is in tokenizer.json.

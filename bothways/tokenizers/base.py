@@ -35,9 +35,10 @@ from bothways.tokenizers.padding import as_columns, pad_columns, pad_one
 from bothways.tokenizers.prepare import prepare_for_model
 from bothways.tokenizers.saving import Saving
 from bothways.tokenizers.special_tokens import ADDITIONAL, NAMES, checked_token, checked_tokens
+from bothways.tokenizers.targets import Targets
 
 
-class PreTrainedTokenizerBase(Encoder, Saving):
+class PreTrainedTokenizerBase(Encoder, Saving, Targets):
     """A tokeniser: texts to ids and back.
 
     Args:
@@ -57,6 +58,7 @@ class PreTrainedTokenizerBase(Encoder, Saving):
     """
 
     vocab_files_names: dict[str, str] = {"tokenizer_file": "tokenizer.json"}
+    optional_files: tuple[str, ...] = ()  # kinds of ``vocab_files_names`` that may be missing
     model_input_names: list[str] = ["input_ids", "token_type_ids", "attention_mask"]
     padding_side: str = "right"
     truncation_side: str = "right"
@@ -99,7 +101,7 @@ class PreTrainedTokenizerBase(Encoder, Saving):
         self.model_input_names = list(given.get("model_input_names", self.model_input_names))
         self.clean_up_tokenization_spaces = bool(given.get("clean_up_tokenization_spaces") or False)
         self.split_special_tokens = bool(given.get("split_special_tokens", False))
-        self.add_prefix_space = bool(given.get("add_prefix_space", False))
+        self.add_prefix_space: bool | None = bool(given.get("add_prefix_space", False))
         for name in NAMES:
             if given.get(name) is not None:
                 self._special[name] = checked_token(name, given[name])
@@ -185,11 +187,16 @@ class PreTrainedTokenizerBase(Encoder, Saving):
         )
         if text is None and text_target is None:
             raise TokenizerError("text is None. Pass a text, a list of texts, or text_target.")
-        if text is None:
-            return self._encode_input(text_target, text_pair_target, chosen)
-        encoded = self._encode_input(text, text_pair, chosen)
+        if text is not None:
+            if not self._in_target_context_manager:
+                self._switch_to_input_mode()
+            encoded = self._encode_input(text, text_pair, chosen)
         if text_target is not None:
-            encoded["labels"] = self._encode_input(text_target, text_pair_target, chosen)["input_ids"]
+            with self._as_targets():
+                targets = self._encode_input(text_target, text_pair_target, chosen)
+            if text is None:
+                return targets
+            encoded["labels"] = targets["input_ids"]
         return encoded
 
     def encode(self, text: Any, text_pair: Any = None, add_special_tokens: bool = True, **options: Any) -> Any:
@@ -357,7 +364,7 @@ class PreTrainedTokenizerFast(PreTrainedTokenizerBase):
     """A tokeniser of no particular family: everything comes from a ``tokenizer.json``."""
 
 
-def _set_prefix_space(engine: Tokenizer, wanted: bool) -> None:
+def _set_prefix_space(engine: Tokenizer, wanted: bool | None) -> None:
     """Let the argument, even by its default, win over a byte-level ``tokenizer.json``, as in the ecosystem."""
     splitter = engine.pre_tokenizer
     if isinstance(splitter, pre_tokenizers.ByteLevel) and splitter.add_prefix_space != wanted:

@@ -1,4 +1,4 @@
-"""Byte-level BPE (Radford et al., 2019, section 2.2) from ``vocab.json`` and ``merges.txt``.
+"""BPE from ``vocab.json`` and ``merges.txt``, above all on bytes (Radford et al., 2019, section 2.2).
 
 Bytes are written as printable characters: the 188 bytes that are visible in Latin-1 as themselves, the other 68 as the
 characters from U+0100 on (a space is ``Ġ``).
@@ -14,12 +14,40 @@ from typing import Any
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from bothways.errors import TokenizerError
-from bothways.files import MAX_JSON_BYTES, read_json
+from bothways.files import MAX_JSON_BYTES, read_json, write_text
 from bothways.tokenizers.engine import guarded
 
 _VISIBLE = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
 _HIDDEN = [byte for byte in range(256) if byte not in _VISIBLE]
 _BYTE_OF = {chr(byte): byte for byte in _VISIBLE} | {chr(256 + n): byte for n, byte in enumerate(_HIDDEN)}
+
+
+class BpeFiles:
+    """Mixin of the families with ``vocab.json`` and ``merges.txt``. Needs ``_tokenizer``, the engine."""
+
+    _tokenizer: Tokenizer
+
+    def save_vocabulary(
+        self, save_directory: str | os.PathLike[str], filename_prefix: str | None = None
+    ) -> tuple[str, ...]:
+        """Write ``vocab.json`` and ``merges.txt``: the vocabulary without added tokens."""
+        lines = merge_lines(self._tokenizer)
+        if lines is None:
+            return ()  # no BPE, or tokens that lines cannot say; tokenizer.json does
+        prefix = f"{filename_prefix}-" if filename_prefix else ""
+        vocab = sorted(self._tokenizer.get_vocab(with_added_tokens=False).items(), key=lambda item: item[1])
+        paths = Path(save_directory) / f"{prefix}vocab.json", Path(save_directory) / f"{prefix}merges.txt"
+        write_text(paths[0], json.dumps(dict(vocab), ensure_ascii=False, separators=(",", ":")))
+        write_text(paths[1], "".join(f"{line}\n" for line in ["#version: 0.2", *lines]))
+        return str(paths[0]), str(paths[1])
+
+    def _both_files(self, vocab_file: Any, merges_file: Any) -> tuple[Any, Any]:
+        if vocab_file is None or merges_file is None:
+            raise TokenizerError(
+                f"{type(self).__name__} needs a vocab_file (vocab.json) and a merges_file (merges.txt), "
+                "or a tokenizer_file."
+            )
+        return vocab_file, merges_file
 
 
 def read_bpe(

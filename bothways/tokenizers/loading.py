@@ -23,6 +23,7 @@ _IGNORED = ("trust_remote_code", "use_fast", "force_download", "resume_download"
             "from_slow", "_from_auto", "_commit_hash", "tokenizer_type", "config", "code_revision")  # fmt: skip
 # Never taken from a file: they would name code or other files.
 _NOT_FROM_FILES = ("auto_map", "tokenizer_class", "tokenizer_file", "vocab_file", "merges_file", "tokenizer_object",
+                   "source_spm", "target_spm", "vocab", "target_vocab_file", "tokenizer_config_file",
                    "init_inputs", "name_or_path", "copy_engine", "special_tokens_map_file", "processor_class", "self",
                    "slow_tokenizer_class", "vocab_files", "gguf_file", "backend", "is_local", *_FIND,
                    *_IGNORED)  # fmt: skip
@@ -66,10 +67,15 @@ def load_tokenizer(cls: Any, name_or_path: str | os.PathLike[str], kwargs: dict[
     else:
         present = {kind: path / name for kind, name in cls.vocab_files_names.items() if (path / name).is_file()}
         files = cls._files_to_use(present) if hasattr(cls, "_files_to_use") else present
-        if "tokenizer_file" not in files and len(files) < sum(k != "tokenizer_file" for k in cls.vocab_files_names):
+        if "tokenizer_file" not in files and not all(kind in files for kind in needed_files(cls)):
             raise TokenizerError(_missing(cls, path, present))
         arguments = read_arguments(path, kwargs, "tokenizer_file" in files)
     return cls(**{**files, **arguments, "name_or_path": str(name_or_path)})
+
+
+def needed_files(cls: Any) -> list[str]:
+    """The kinds of files without which a class cannot be built, if there is no ``tokenizer.json``."""
+    return [kind for kind in cls.vocab_files_names if kind not in ("tokenizer_file", *cls.optional_files)]
 
 
 def read_arguments(directory: Path, given: dict[str, Any], has_engine_file: bool) -> dict[str, Any]:
@@ -111,11 +117,12 @@ def _file_kind(cls: Any, path: Path) -> str:
 def _missing(cls: Any, directory: Path, present: dict[str, Path]) -> str:
     """The sentence for a directory without the files of a class. What is there is named, at most ten names."""
     names = cls.vocab_files_names
-    wanted = " and ".join(name for kind, name in names.items() if kind != "tokenizer_file")
+    needed = needed_files(cls)
+    wanted = " and ".join(names[kind] for kind in needed)
     wanted = " or ".join(part for part in (wanted, names.get("tokenizer_file")) if part)
     there = sorted(entry.name for entry in directory.iterdir()) if directory.is_dir() else []
     more = f" and {len(there) - 10} more" if len(there) > 10 else ""
-    lacking = [name for kind, name in names.items() if kind not in present and kind != "tokenizer_file"]
+    lacking = [names[kind] for kind in needed if kind not in present]
     what = f"lacks {' and '.join(lacking)}" if present else "has no tokeniser files"
     return (
         f"{directory} {what}: {cls.__name__} is built from {wanted}. "

@@ -7,6 +7,7 @@ from typing import Any
 
 from bothways.tokenizers.base import PreTrainedTokenizerBase
 from bothways.tokenizers.batch_encoding import BatchEncoding
+from bothways.tokenizers.loading import needed_files
 
 
 class PlainTokenizer(PreTrainedTokenizerBase):
@@ -34,8 +35,9 @@ class PlainTokenizer(PreTrainedTokenizerBase):
     @classmethod
     def _files_to_use(cls, present: dict[str, Path]) -> dict[str, Path]:
         """The vocabulary, if it is there: the plain class never reads ``tokenizer.json`` in the ecosystem."""
-        wanted = [kind for kind in cls.vocab_files_names if kind != "tokenizer_file"]
-        return {kind: present[kind] for kind in wanted} if all(kind in present for kind in wanted) else present
+        if not all(kind in present for kind in needed_files(cls)):
+            return present
+        return {kind: path for kind, path in present.items() if kind != "tokenizer_file"}
 
     def _decode(self, ids: list[int], skip_special_tokens: bool) -> str:
         """Added words, and additional special tokens behind the vocabulary, stand alone between spaces; the tokens

@@ -23,15 +23,15 @@ from bothways.tokenizers.engine import check_charsmap
 
 MAX_BYTES = 32 * 2**20  # XLM-RoBERTa's file, one of the largest, has 5 MB
 MAX_PIECES = 1_000_000
-UNIGRAM = 1
-NORMAL, CONTROL, USER_DEFINED = 1, 3, 4  # kinds of pieces
+UNIGRAM, BPE = 1, 2  # algorithms
+NORMAL, UNKNOWN, CONTROL, USER_DEFINED = 1, 2, 3, 4  # kinds of pieces
 _VARINT, _EIGHT, _BYTES, _FOUR = 0, 1, 2, 5
-_ALGORITHMS = {2: "BPE", 3: "WORD", 4: "CHAR"}
+_ALGORITHMS = {UNIGRAM: "Unigram", BPE: "BPE", 3: "WORD", 4: "CHAR"}
 _PIECES, _TRAINER, _NORMALIZER = 1, 2, 3  # fields of ModelProto
 _TEXT, _SCORE, _KIND = 1, 2, 3  # fields of SentencePiece
 _PIECE_FIELDS = {_TEXT: _BYTES, _SCORE: _FOUR, _KIND: _VARINT}
 _MODEL_TYPE, _UNK_ID = 3, 40  # fields of TrainerSpec
-_CHARSMAP = 2  # field of NormalizerSpec
+_CHARSMAP, _ADD_PREFIX, _REMOVE_SPACES = 2, 3, 4  # fields of NormalizerSpec
 
 
 class Piece(NamedTuple):
@@ -44,38 +44,50 @@ class Piece(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class SentencePieceModel:
-    """What a Unigram engine needs of a ``.model``.
+    """What an engine needs of a ``.model``.
 
     Attributes:
         pieces: by id.
         unk_id: id of the unknown piece.
         charsmap: the compiled normalisation rules, possibly empty.
+        algorithm: ``UNIGRAM`` or ``BPE``.
+        add_dummy_prefix: a space is put before every text.
+        remove_extra_whitespaces: spaces at the ends, and all but one of a run, are dropped.
     """
 
     pieces: list[Piece]
     unk_id: int
     charsmap: bytes
+    algorithm: int = UNIGRAM
+    add_dummy_prefix: bool = True
+    remove_extra_whitespaces: bool = True
 
 
-def read_sentencepiece(path: str | os.PathLike[str]) -> SentencePieceModel:
+def read_sentencepiece(path: str | os.PathLike[str], algorithms: tuple[int, ...] = (UNIGRAM,)) -> SentencePieceModel:
     """Read a ``.model`` file.
 
+    Args:
+        path: the file.
+        algorithms: those that the caller can use.
+
     Raises:
-        TokenizerError: no such file, too large, truncated or damaged, or not a Unigram model.
+        TokenizerError: no such file, too large, truncated or damaged, or of another algorithm.
     """
     path = Path(path)
     if not path.is_file():
         raise TokenizerError(f"{path} is not a file; a SentencePiece model is expected.")
     if (size := path.stat().st_size) > MAX_BYTES:
         raise TokenizerError(f"{path} has {size:,} bytes; SentencePiece models up to {MAX_BYTES:,} bytes are read.")
-    return parse_sentencepiece(path.read_bytes(), path)
+    return parse_sentencepiece(path.read_bytes(), path, algorithms)
 
 
-def parse_sentencepiece(data: bytes, path: str | os.PathLike[str]) -> SentencePieceModel:
+def parse_sentencepiece(
+    data: bytes, path: str | os.PathLike[str], algorithms: tuple[int, ...] = (UNIGRAM,)
+) -> SentencePieceModel:
     """As ``read_sentencepiece``, from the bytes. ``path`` is for messages."""
     pieces: list[Piece] = []
     numbers = {_MODEL_TYPE: UNIGRAM, _UNK_ID: 0}
-    charsmap = b""
+    rules: dict[int, Any] = {_CHARSMAP: b"", _ADD_PREFIX: 1, _REMOVE_SPACES: 1}
     try:
         for field, value in _fields(data, {_PIECES: _BYTES, _TRAINER: _BYTES, _NORMALIZER: _BYTES}):
             if field == _PIECES:
@@ -85,12 +97,20 @@ def parse_sentencepiece(data: bytes, path: str | os.PathLike[str]) -> SentencePi
             elif field == _TRAINER:
                 numbers.update(_fields(value, {_MODEL_TYPE: _VARINT, _UNK_ID: _VARINT}))
             else:
-                charsmap = dict(_fields(value, {_CHARSMAP: _BYTES})).get(_CHARSMAP, charsmap)
+                rules.update(_fields(value, {_CHARSMAP: _BYTES, _ADD_PREFIX: _VARINT, _REMOVE_SPACES: _VARINT}))
     except _Damage as problem:
         raise TokenizerError(f"{path} is no SentencePiece model, or it is damaged: {problem}.") from None
-    _check(pieces, numbers[_MODEL_TYPE], numbers[_UNK_ID], path)
-    check_charsmap(charsmap, path)
-    return SentencePieceModel(pieces=pieces, unk_id=numbers[_UNK_ID], charsmap=charsmap)
+    _check(pieces, numbers[_UNK_ID], path)
+    _check_algorithm(numbers[_MODEL_TYPE], algorithms, path)
+    check_charsmap(rules[_CHARSMAP], path)
+    return SentencePieceModel(
+        pieces=pieces,
+        unk_id=numbers[_UNK_ID],
+        charsmap=rules[_CHARSMAP],
+        algorithm=numbers[_MODEL_TYPE],
+        add_dummy_prefix=bool(rules[_ADD_PREFIX]),
+        remove_extra_whitespaces=bool(rules[_REMOVE_SPACES]),
+    )
 
 
 class _Damage(Exception):
@@ -159,15 +179,20 @@ def _varint(data: bytes, place: int) -> tuple[int, int]:
     raise _Damage("a number has more than ten bytes")
 
 
-def _check(pieces: list[Piece], model_type: int, unk_id: int, path: str | os.PathLike[str]) -> None:
+def _check_algorithm(model_type: int, known: tuple[int, ...], path: str | os.PathLike[str]) -> None:
+    if model_type in known:
+        return
+    name = _ALGORITHMS.get(model_type, "unknown")
+    wanted = " and ".join(f"{_ALGORITHMS[number]} ({number})" for number in known)
+    raise TokenizerError(
+        f"{path} is a SentencePiece model of the type {name} (model_type {model_type}); only {wanted} "
+        f"{'is' if len(known) == 1 else 'are'} read. If the model has a tokenizer.json, use that."
+    )
+
+
+def _check(pieces: list[Piece], unk_id: int, path: str | os.PathLike[str]) -> None:
     if not pieces:
         raise TokenizerError(f"{path} has no pieces, so it is no SentencePiece model.")
-    if model_type != UNIGRAM:
-        name = _ALGORITHMS.get(model_type, "unknown")
-        raise TokenizerError(
-            f"{path} is a SentencePiece model of the type {name} (model_type {model_type}); only Unigram (1) is read. "
-            "If the model has a tokenizer.json, use that."
-        )
     if unk_id >= len(pieces):
         raise TokenizerError(f"{path} has {len(pieces):,} pieces, but its unknown piece has the id {unk_id}.")
     if len(seen := {piece.text for piece in pieces}) < len(pieces):

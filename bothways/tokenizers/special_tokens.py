@@ -126,6 +126,11 @@ def checked_tokens(name: str, values: Any) -> list[Token]:
     return [token for value in values if (token := checked_token(name, value)) is not None]
 
 
+def as_special(token: Token) -> AddedToken:
+    """``token`` as one that is looked for in the text as it came in and never split; its own flags are kept."""
+    return AddedToken(token, normalized=False, special=True) if isinstance(token, str) else token
+
+
 def check_special_name(name: str) -> None:
     """Refuse a key that is no special token's name."""
     known = (*NAMES, ADDITIONAL)

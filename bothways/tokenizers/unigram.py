@@ -1,4 +1,4 @@
-"""Unigram tokenisers (Kudo, 2018) from SentencePiece models, converted as the ecosystem's fast classes are.
+"""Tokenisers from SentencePiece models, above all Unigram (Kudo, 2018), converted as the ecosystem's fast classes are.
 
 A space belongs to the word behind it and is written ``▁``; the engine puts one before every text.
 """
@@ -16,9 +16,12 @@ from bothways.files import replacing
 from bothways.tokenizers.base import PreTrainedTokenizerBase
 from bothways.tokenizers.engine import guarded
 from bothways.tokenizers.plain import PlainTokenizer
+from bothways.tokenizers.sentencepiece_bpe import merges_of_pieces
 from bothways.tokenizers.sentencepiece_model import (
+    BPE,
     CONTROL,
     MAX_BYTES,
+    UNIGRAM,
     USER_DEFINED,
     SentencePieceModel,
     read_sentencepiece,
@@ -36,6 +39,9 @@ class UnigramBase(PreTrainedTokenizerBase):
         kwargs: special tokens and the arguments of ``PreTrainedTokenizerBase``.
     """
 
+    algorithms: tuple[int, ...] = (UNIGRAM,)  # those that the family has
+    byte_fallback = False  # whether characters outside the vocabulary become their bytes
+
     def __init__(
         self,
         vocab_file: str | os.PathLike[str] | None = None,
@@ -51,7 +57,7 @@ class UnigramBase(PreTrainedTokenizerBase):
                     f"{type(self).__name__} needs a vocab_file ({self.vocab_files_names['vocab_file']}) or a "
                     "tokenizer_file."
                 )
-            tokenizer_object = self._convert(read_sentencepiece(vocab_file), vocab_file, kwargs)
+            tokenizer_object = self._convert(read_sentencepiece(vocab_file, self.algorithms), vocab_file, kwargs)
             kwargs.setdefault("sp_model_kwargs", {})
         super().__init__(
             tokenizer_object=tokenizer_object, tokenizer_file=tokenizer_file, copy_engine=not built, **kwargs
@@ -87,12 +93,20 @@ class UnigramBase(PreTrainedTokenizerBase):
         """Tokens with scores by id, and the id of the unknown one."""
         raise NotImplementedError
 
-    def _normalizer(self, model: SentencePieceModel, options: dict[str, Any]) -> normalizers.Normalizer:
+    def _normalizer(self, model: SentencePieceModel, options: dict[str, Any]) -> Any:
         """The rules of the file, then no space at the end and no two in a row."""
         rules = [normalizers.Precompiled(model.charsmap)] if model.charsmap else []
         return normalizers.Sequence(
             [*rules, normalizers.Strip(left=False, right=True), normalizers.Replace(Regex(" {2,}"), SPACE)]
         )
+
+    def _pre_tokenizer(self, options: dict[str, Any]) -> Any:
+        """How a text is cut before the vocabulary is looked at; None leaves it whole."""
+        return pre_tokenizers.Metaspace(replacement=SPACE, prepend_scheme="always")
+
+    def _decoder(self, options: dict[str, Any]) -> Any:
+        """How tokens become text again."""
+        return decoders.Metaspace(replacement=SPACE, prepend_scheme="always")
 
     def _rows(self) -> Any:
         """The post-processor: which special tokens a row gets."""
@@ -101,16 +115,32 @@ class UnigramBase(PreTrainedTokenizerBase):
     def _convert(self, model: SentencePieceModel, path: str | os.PathLike[str], options: dict[str, Any]) -> Tokenizer:
         vocab, unk_id = self._vocabulary(model)
         with guarded(f"{path} cannot be converted"):
-            engine = Tokenizer(models.Unigram(vocab, unk_id=unk_id, byte_fallback=False))
+            engine = Tokenizer(self._model(model, vocab, unk_id, path))
             engine.add_tokens([
                 AddedToken(piece.text, normalized=False, special=piece.kind == CONTROL)
                 for piece in model.pieces
                 if piece.kind in (CONTROL, USER_DEFINED)
             ])  # fmt: skip
-            engine.normalizer = self._normalizer(model, options)
-            engine.pre_tokenizer = pre_tokenizers.Metaspace(replacement=SPACE, prepend_scheme="always")
-            engine.decoder = decoders.Metaspace(replacement=SPACE, prepend_scheme="always")
+            if (normalizer := self._normalizer(model, options)) is not None:
+                engine.normalizer = normalizer
+            if (pre_tokenizer := self._pre_tokenizer(options)) is not None:
+                engine.pre_tokenizer = pre_tokenizer
+            engine.decoder = self._decoder(options)
         return engine
+
+    def _model(
+        self, model: SentencePieceModel, vocab: list[tuple[str, float]], unk_id: int, path: str | os.PathLike[str]
+    ) -> models.Model:
+        if model.algorithm != BPE:
+            return models.Unigram(vocab, unk_id=unk_id, byte_fallback=self.byte_fallback)
+        return models.BPE(
+            {token: index for index, (token, _) in enumerate(vocab)},
+            merges_of_pieces(model.pieces, vocab, path),
+            unk_token=model.pieces[model.unk_id].text,
+            fuse_unk=True,
+            byte_fallback=self.byte_fallback,
+            dropout=None,
+        )
 
 
 class PlainUnigram(PlainTokenizer):
@@ -128,6 +158,16 @@ class PlainUnigram(PlainTokenizer):
             text += ("" if after_special else " ") + _joined(pieces) + token
             pieces, after_special = [], True
         return (text + _joined(pieces)).strip()
+
+
+def prepend_scheme(options: dict[str, Any]) -> str:
+    """Which parts of a text get a space in front: ``"always"`` all, ``"first"`` only that at the very beginning.
+
+    The options ``add_prefix_space`` and ``legacy`` count, whose None stands for True.
+    """
+    if options.get("add_prefix_space") is not None and not options["add_prefix_space"]:
+        return "never"
+    return "always" if options.get("legacy") is None or options["legacy"] else "first"
 
 
 def _joined(pieces: list[str]) -> str:

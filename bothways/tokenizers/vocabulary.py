@@ -13,6 +13,7 @@ from bothways.tokenizers.special_tokens import (
     ADDITIONAL,
     SpecialTokens,
     Token,
+    as_special,
     check_special_name,
     checked_token,
     checked_tokens,
@@ -145,13 +146,13 @@ class Vocabulary(SpecialTokens):
             if name != ADDITIONAL:
                 if checked_token(name, value) is None:
                     raise TokenizerError(f"{name} must be a str or an AddedToken, not None.")
-                self._special[name] = _as_special(value)
+                self._special[name] = as_special(value)
                 new.append(self._special[name])
                 continue
             present = self._special.get(ADDITIONAL) or []
             names = [str(token) for token in present]
             extra = [
-                _as_special(token)
+                as_special(token)
                 for token in checked_tokens(name, value)
                 if replace_additional_special_tokens or str(token) not in names
             ]
@@ -229,10 +230,6 @@ class Vocabulary(SpecialTokens):
                     f"{self.vocab_size} entries it gets {found}. The vocabulary and the added tokens do not belong "
                     "together."
                 )
-
-
-def _as_special(token: Token) -> AddedToken:
-    return AddedToken(token, normalized=False, special=True) if isinstance(token, str) else token
 
 
 def _copied(token: AddedToken, *, special: bool) -> AddedToken:
