@@ -39,32 +39,81 @@ RULES = [("ﬁ", "fi"), ("ﬂ", "fl"), ("\t", " "), ("\n", " "), ("\r", " "), ("
 
 def train_sentencepiece() -> None:
     """Two small Unigram models: ``unk, <s>, </s>`` as XLM-RoBERTa's, and ``<pad> <unk> [CLS] ...`` as ALBERT's."""
-    import io
-
-    import sentencepiece
-
     with tempfile.TemporaryDirectory() as folder:
-        rules = Path(folder) / "rules.tsv"
-        codes = [[" ".join(f"{ord(char):X}" for char in side) for side in rule] for rule in RULES]
-        rules.write_text("".join(f"{key}\t{value}\n" for key, value in codes))
-        common = {
-            "model_type": "unigram",
-            "normalization_rule_tsv": str(rules),
-            "num_threads": 1,
-            "minloglevel": 2,
-            "hard_vocab_limit": False,
-        }
+        rules = str(rules_file(Path(folder)))
         for name, size, options in (
             ("sentencepiece.bpe.model", 330, {"unk_id": 0, "bos_id": 1, "eos_id": 2}),
             ("spiece.model", 280, {"pad_id": 0, "unk_id": 1, "bos_id": -1, "eos_id": -1, "control_symbols":
                                    ["[CLS]", "[SEP]", "[MASK]"], "user_defined_symbols": ["(TM)", "7,", "$5,"]}),
         ):  # fmt: skip
             lines = TEXT if "bpe" in name else [line.lower() for line in TEXT]
-            content = io.BytesIO()
-            sentencepiece.SentencePieceTrainer.train(
-                sentence_iterator=iter(lines), model_writer=content, vocab_size=size, **common, **options
-            )
-            (FILES / name).write_bytes(content.getvalue())
+            content = sentencepiece_model(lines, vocab_size=size, normalization_rule_tsv=rules, **options)
+            (FILES / name).write_bytes(content)
+
+
+def rules_file(folder: Path) -> Path:
+    rules = folder / "rules.tsv"
+    codes = [[" ".join(f"{ord(char):X}" for char in side) for side in rule] for rule in RULES]
+    rules.write_text("".join(f"{key}\t{value}\n" for key, value in codes))
+    return rules
+
+
+def sentencepiece_model(lines: list[str], **options) -> bytes:
+    import io
+
+    import sentencepiece
+
+    content = io.BytesIO()
+    given = {"model_type": "unigram", "num_threads": 1, "minloglevel": 2, "hard_vocab_limit": False, **options}
+    if given["model_type"] == "bpe":
+        del given["hard_vocab_limit"]  # of Unigram alone
+    sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(lines), model_writer=content, **given)
+    return content.getvalue()
+
+
+def train_writing() -> None:
+    """Models of the writing families: ``<pad> </s> <unk>`` as T5's, BPE with bytes as Llama's, a pair as Marian's."""
+    with tempfile.TemporaryDirectory() as folder:
+        german, english = TEXT[6:8] * 3, TEXT[:6] + TEXT[13:]
+        for name, lines, options in (
+            ("t5/spiece.model", TEXT, {"vocab_size": 320, "pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1}),
+            ("llama/tokenizer.model", TEXT, {"vocab_size": 520, "model_type": "bpe", "byte_fallback": True,
+                                             "normalization_rule_name": "identity", "remove_extra_whitespaces": False}),
+            ("marian/source.spm", english, {"vocab_size": 150}),
+            ("marian/target.spm", german, {"vocab_size": 90, "unk_id": 1, "bos_id": -1, "eos_id": 0}),
+        ):  # fmt: skip
+            if "normalization_rule_name" not in options:
+                options["normalization_rule_tsv"] = str(rules_file(Path(folder)))
+            (FILES / name).parent.mkdir(exist_ok=True)
+            (FILES / name).write_bytes(sentencepiece_model(lines, **options))
+    marian_vocabulary()
+
+
+def marian_vocabulary() -> None:
+    """``</s> <unk>``, then the pieces of both languages, codes of languages, ``<pad>``."""
+    from bothways.tokenizers.sentencepiece_model import NORMAL, read_sentencepiece
+
+    models = [read_sentencepiece(FILES / "marian" / f"{side}.spm") for side in ("source", "target")]
+    pieces = [piece.text for model in models for piece in model.pieces if piece.kind == NORMAL]
+    entries = ["</s>", "<unk>", *pieces, ">>de<<", ">>fr<<", "東京", "🧑", "<pad>"]
+    write("marian/vocab.json", {token: index for index, token in enumerate(dict.fromkeys(entries))})
+
+
+def train_openai_gpt() -> None:
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+    learner = Tokenizer(models.BPE(unk_token="<unk>", end_of_word_suffix="</w>"))
+    learner.normalizer = normalizers.BertNormalizer(lowercase=True)
+    learner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    trainer = trainers.BpeTrainer(
+        vocab_size=300, special_tokens=["<unk>", "<pad>"], end_of_word_suffix="</w>", show_progress=False
+    )
+    learner.train_from_iterator(TEXT, trainer)
+    model = json.loads(learner.to_str())["model"]
+    (FILES / "openai-gpt").mkdir(exist_ok=True)
+    write("openai-gpt/vocab.json", model["vocab"])
+    merges = "".join(f"{first} {second}\n" for first, second in model["merges"])
+    (FILES / "openai-gpt" / "merges.txt").write_text(f"#version: 0.2\n{merges}", encoding="utf-8")
 
 
 def train_bpe() -> None:
@@ -130,6 +179,8 @@ if __name__ == "__main__":
         train_sentencepiece()
         train_bpe()
         train_unigram_json()
+        train_openai_gpt()
+        train_writing()
     rows = golden()
     for part in ("ids", "pair_ids"):
         rows[part] = {kind: [" ".join(map(str, ids)) for ids in found] for kind, found in rows[part].items()}
