@@ -90,8 +90,8 @@ class Lengths:
 def label_scores(
     kind: str, gold: Sequence[Any], predicted: Sequence[Any], names: Sequence[str], trained: Sequence[Any] | None
 ) -> tuple[LabelScore, ...]:
-    """Scores of every label or type of entity that occurs, best supported first; nothing for numbers and answers."""
-    if kind in ("regression", "answers"):
+    """Scores of every label or type of entity that occurs, best supported first; nothing for numbers and texts."""
+    if kind in ("regression", "answers", "translations", "summaries", "language"):
         return ()
     if kind == "entities":
         return _type_scores(gold, predicted, trained)
@@ -183,6 +183,8 @@ def same_answer(kind: str, gold: Any, predicted: Any) -> bool:
         return entity_spans(gold) == entity_spans(predicted)
     if kind == "answers":
         return bool(answer_exact(predicted, gold))
+    if kind == "language":
+        return True  # a text is more or less likely, and never wrong
     return set(gold) == set(predicted) if kind == "multi" else gold == predicted
 
 
@@ -238,6 +240,10 @@ def shown_answer(kind: str, answer: Any) -> str:
     if kind == "answers":
         texts = [answer] if isinstance(answer, str) else list(dict.fromkeys(answer))
         return shortened(" / ".join(texts), 200) or "(no answer)"
+    if kind in ("translations", "summaries"):
+        return shortened(answer, 400) or "(nothing)"
+    if kind == "language":
+        return f"{float(answer):.2f} bits per byte"
     if kind == "multi":
         return shortened(", ".join(shown_label(label) for label in sorted(answer, key=str)), 200) or "(none)"
     return shown_label(answer)

@@ -23,10 +23,18 @@ from bothways.evaluation.intervals import (
     statistic_interval,
     wilson_interval,
 )
+from bothways.evaluation.written_scores import (
+    LANGUAGE,
+    WRITTEN,
+    bits_statistic,
+    compression_statistic,
+    written_counts,
+    written_statistic,
+)
 from bothways.metrics.entities import entity_spans
 from bothways.metrics.question_answering import answer_exact, answer_f1
 
-Kind = Literal["single", "multi", "regression", "entities", "answers"]
+Kind = Literal["single", "multi", "regression", "entities", "answers", "translations", "summaries", "language"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +43,9 @@ class Outcomes:
 
     ``gold`` and each of ``predicted`` are label numbers (C,) for one label, bool (C, L) for several, numbers (C,) for a
     regression. For entities ``gold`` is their number (C,) and ``predicted`` how many were right and how many were found
-    (C, 2); for answers ``predicted`` is exact match and F1 of each (C, 2). ``counts`` is (C,).
+    (C, 2); for answers ``predicted`` is exact match and F1 of each (C, 2). For written texts ``predicted`` is what the
+    scores are counted from (C, K); for a language ``gold`` is the bytes of each text and ``predicted`` its bits per
+    byte, (C,) both. ``counts`` is (C,).
     """
 
     kind: Kind
@@ -66,8 +76,9 @@ def count_outcomes(
     """Encode and count.
 
     Args:
-        kind: one label, a collection of labels, or one number for each text; the tags of its words (entities); or the
-            text of an answer, of which ``gold`` has all right ones.
+        kind: one label, a collection of labels, or one number for each text; the tags of its words (entities); the
+            text of an answer, of which ``gold`` has all right ones; a translation or a summary; or bits per byte of a
+            text, of which ``gold`` has the bytes (language).
         gold: the right answers.
         predictions: one or more sequences of answers to the same texts.
         label_names: the known labels; labels that occur only in the data are added.
@@ -84,9 +95,12 @@ def count_outcomes(
             f"{lengths[0]:,} right answers and {', '.join(f'{n:,}' for n in lengths[1:])} predictions: "
             "expected the same number of each, and at least one."
         )
-    if kind == "regression":
+    if kind in ("regression", LANGUAGE):
         numbers = [_numbers(column) for column in columns]
         return _outcomes(kind, numbers, np.ones(lengths[0], dtype=np.int64), 0)
+    if kind in WRITTEN:
+        ones = np.ones(lengths[0], dtype=np.int64)
+        return _outcomes(kind, [np.zeros(lengths[0]), *written_counts(kind, gold, predictions)], ones, 0)
     if kind in ("entities", "answers"):
         table = (_entity_counts if kind == "entities" else _answer_scores)(gold, predictions)
         distinct, counts = np.unique(table, axis=0, return_counts=True)
@@ -187,6 +201,18 @@ def _mean_of(column: int) -> Callable[[Outcomes, int], Statistic]:
         return lambda weights: weights @ values / weights.sum(axis=1)
 
     return of
+
+
+def _written(kind: Kind, name: str) -> Callable[[Outcomes, int], Statistic]:
+    return lambda outcomes, which: written_statistic(kind, name)(outcomes.predicted[which])
+
+
+def _bits(outcomes: Outcomes, which: int) -> Statistic:
+    return bits_statistic(outcomes.gold, outcomes.predicted[which])
+
+
+def _compression(outcomes: Outcomes, which: int) -> Statistic:
+    return compression_statistic(outcomes.gold, outcomes.predicted[which])
 
 
 def _ratio(part: NDArray, whole: NDArray) -> NDArray[np.float64]:
@@ -312,6 +338,19 @@ METRICS: dict[str, tuple[Metric, ...]] = {
     "answers": (
         Metric(name="f1", title="answer F1", percent=True, of=_mean_of(1)),
         Metric(name="exact", title="exact match", percent=True, of=_mean_of(0)),
+    ),
+    "translations": (
+        Metric(name="chrf", title="chrF", percent=True, of=_written("translations", "chrf")),
+        Metric(name="bleu", title="BLEU", percent=True, of=_written("translations", "bleu")),
+    ),
+    "summaries": (
+        Metric(name="rougeL", title="ROUGE-L", percent=True, of=_written("summaries", "rougeL")),
+        Metric(name="rouge1", title="ROUGE-1", percent=True, of=_written("summaries", "rouge1")),
+        Metric(name="rouge2", title="ROUGE-2", percent=True, of=_written("summaries", "rouge2")),
+    ),
+    "language": (
+        Metric(name="compression", title="compression", percent=True, of=_compression),
+        Metric(name="bits_per_byte", title="bits per byte", percent=False, of=_bits),
     ),
 }
 """The scores of each kind; the first decides the verdict."""

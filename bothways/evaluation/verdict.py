@@ -19,6 +19,9 @@ CONSTANT = {
     "regression": "mean value",
     "entities": "no entities",
     "answers": "no answer",
+    "translations": "empty texts",
+    "summaries": "empty texts",
+    "language": "all bytes alike",
 }
 
 
@@ -298,7 +301,7 @@ def _counted(n: int, items: str) -> str:
 
 
 def _answer(kind: Kind, majority: Any) -> str:
-    if kind in ("entities", "answers"):
+    if kind in ("entities", "answers", "translations", "summaries", "language"):
         return CONSTANT[kind]
     if isinstance(majority, float):
         return f"{majority:.3g}"

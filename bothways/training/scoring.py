@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from bothways.evaluation.baseline import Predictions
+from bothways.evaluation.written_scores import BITS_OF_A_BYTE, LANGUAGE, WRITTEN, language_score, written_scores
 from bothways.metrics import classification_scores, multilabel_scores, regression_scores
 from bothways.metrics.entities import entity_scores
 from bothways.metrics.question_answering import question_answering_scores
@@ -39,12 +40,28 @@ def all_scores(kind: str, gold: Sequence[Any], predicted: Sequence[Any], label_n
         return entity_scores(gold, predicted)
     if kind == "answers":
         return question_answering_scores(predicted, gold)
+    if kind in WRITTEN:
+        found = written_scores(kind, gold, predicted)
+        signatures = {f"{name}_signature": score.signature for name, score in found.items()}
+        return {name: score.score / 100 for name, score in found.items()} | signatures
+    if kind == LANGUAGE:
+        bits = language_score(gold, predicted).score
+        return {"compression": 1 - bits / BITS_OF_A_BYTE, "bits_per_byte": bits}
     return classification_scores(gold, predicted, label_names)
 
 
-SELECTION = {"single": "accuracy", "multi": "micro_f1", "regression": "spearman", "entities": "f1", "answers": "f1"}
+SELECTION = {
+    "single": "accuracy",
+    "multi": "micro_f1",
+    "regression": "spearman",
+    "entities": "f1",
+    "answers": "f1",
+    "translations": "chrf",
+    "summaries": "rougeL",
+    "language": "compression",
+}
 
 
 def selection_score(kind: str, gold: Sequence[Any], predicted: Sequence[Any], label_names: Sequence[str]) -> float:
-    """Accuracy, F1 or Spearman's correlation: higher is better."""
+    """Accuracy, F1, Spearman's correlation, chrF, ROUGE-L or compression: higher is better."""
     return float(all_scores(kind, gold, predicted, label_names)[SELECTION[kind]])
