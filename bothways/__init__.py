@@ -25,9 +25,14 @@ _ENCODER = (
     *("PreTrainedModel", "Model", "ForMaskedLM", "ForSequenceClassification", "ForTokenClassification"),
     *("ForQuestionAnswering", "ForMultipleChoice"),
 )
+_READER = (
+    *("PreTrainedModel", "Model", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering"),
+)
 _AUTO = (
     "AutoConfig",
     "AutoModel",
+    "AutoModelForCausalLM",
+    "AutoModelForSeq2SeqLM",
     "AutoModelForPreTraining",
     "AutoModelForMaskedLM",
     "AutoModelForNextSentencePrediction",
@@ -111,6 +116,8 @@ _WHERE: dict[str, str] = {
     **{f"XLMRoberta{name}": "bothways.models.xlm_roberta" for name in _ENCODER},
     **{f"Camembert{name}": "bothways.models.camembert" for name in _ENCODER},
     **{f"ModernBert{name}": "bothways.models.modernbert" for name in _ENCODER},
+    **{f"GPT2{name}": "bothways.models.gpt2" for name in (*_READER, "LMHeadModel")},
+    **{f"T5{name}": "bothways.models.t5" for name in (*_READER, "ForConditionalGeneration", "EncoderModel")},
     **dict.fromkeys(_AUTO, "bothways.models.auto"),
     **dict.fromkeys(_TOKENIZERS, "bothways.tokenizers"),
     **dict.fromkeys(_SCHEDULES, "bothways.engine.schedules"),
@@ -154,6 +161,8 @@ _WHERE: dict[str, str] = {
     "XLMRobertaConfig": "bothways.families.xlm_roberta",
     "CamembertConfig": "bothways.families.camembert",
     "ModernBertConfig": "bothways.families.modernbert",
+    "GPT2Config": "bothways.families.gpt2",
+    "T5Config": "bothways.families.t5",
 }
 
 __all__ = ["__version__", *sorted(_WHERE)]

@@ -64,6 +64,8 @@ class PretrainedConfig:
 
     model_type: ClassVar[str] = ""
     aliases: ClassVar[dict[str, str]] = {}
+    heads_divide_hidden_size: ClassVar[bool] = True
+    """Whether the heads share the hidden size among them; otherwise a head has a size of its own."""
     name_or_path: str = ""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -218,7 +220,7 @@ class PretrainedConfig:
     def _relations(self) -> list[str]:
         hidden, heads = getattr(self, "hidden_size", None), getattr(self, "num_attention_heads", None)
         found = []
-        if hidden and heads and hidden % heads:
+        if self.heads_divide_hidden_size and hidden and heads and hidden % heads:
             found.append(f"hidden_size ({hidden}) must be divisible by num_attention_heads ({heads})")
         for name in [n for n in self.own_fields() if n.endswith(("_prob", "dropout"))]:
             value = getattr(self, name)

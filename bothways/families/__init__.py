@@ -6,8 +6,10 @@ from bothways.families import (  # noqa: F401 - each family registers itself
     camembert,
     distilbert,
     electra,
+    gpt2,
     modernbert,
     roberta,
+    t5,
     xlm_roberta,
 )
 from bothways.families.registry import FAMILIES, Family, Head, family_of

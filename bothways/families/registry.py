@@ -12,7 +12,7 @@ from bothways.batching import SeqLens
 from bothways.checkpoints.config import PretrainedConfig, unknown_model_type
 from bothways.checkpoints.key_map import KeyMap
 
-Reads = Literal["pooled", "first", "mean", "tokens"]
+Reads = Literal["pooled", "first", "last", "eos", "mean", "tokens"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,8 +20,9 @@ class Head:
     """What a task puts on top of the body.
 
     Attributes:
-        reads: what enters: the pooled first token (B, N), the first token (B, N), the mean of a sequence's tokens
-            (B, N), or all tokens (T, N); or a function of the configuration that says which.
+        reads: what enters: the pooled first token (B, N), the first or the last token (B, N), the last end-of-text token
+            (B, N), the mean of a sequence's tokens (B, N), or all tokens (T, N); or a function of the configuration
+            that says which.
         build: the head's modules, by attribute name.
         logits: (model, features) to logits; with several outputs, a tuple.
     """
@@ -49,6 +50,7 @@ class Family:
         other_names: attributes of published classes whose modules have another path here.
         initialise: (path of a module, module, config) draws the module's first weights and returns True, or returns
             False where they are drawn as BERT's.
+        key_map_of: the key map of a configuration, where files differ with it; ``key_map`` is that of the defaults.
         positions: (config, ids (T,), seqlens) to the positions (T,) of the tokens, counted from 0; None where they
             are the columns.
     """
@@ -61,6 +63,7 @@ class Family:
     output_embeddings: str | None = None
     other_names: Mapping[str, str] = field(default_factory=dict)
     initialise: Callable[[str, nn.Module, Any], bool] | None = None
+    key_map_of: Callable[[Any], KeyMap] | None = None
     positions: Callable[[Any, Tensor, SeqLens], Tensor] | None = None
 
     @property
@@ -69,9 +72,10 @@ class Family:
 
     def key_map_for(self, config: PretrainedConfig) -> KeyMap:
         """The key map of a model with this configuration: with ``tie_word_embeddings=False`` both matrices count."""
+        key_map = self.key_map if self.key_map_of is None else self.key_map_of(config)
         if config.tie_word_embeddings or self.output_embeddings is None:
-            return self.key_map
-        return self.key_map.without_tie(f"{self.output_embeddings}.weight")
+            return key_map
+        return key_map.without_tie(f"{self.output_embeddings}.weight")
 
 
 FAMILIES: dict[str, Family] = {}

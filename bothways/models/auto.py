@@ -9,16 +9,15 @@ from typing import Any, ClassVar
 from bothways.checkpoints.config import PretrainedConfig, unknown_model_type
 from bothways.errors import InputError
 from bothways.families import FAMILIES, Family, family_of
-from bothways.models import albert, bert, camembert, distilbert, electra, modernbert, roberta, xlm_roberta
+from bothways.models import albert, bert, camembert, distilbert, electra, gpt2, modernbert, roberta, t5, xlm_roberta
 from bothways.models.adapter_loading import model_config
 from bothways.models.base import PreTrainedModel
-from bothways.models.task_models import EncoderModel, TaskModel
 
-MODEL_CLASSES: dict[tuple[str, str], type[PreTrainedModel]] = {
-    (cls.family.model_type, cls.task if issubclass(cls, TaskModel) else "base"): cls
-    for module in (albert, bert, camembert, distilbert, electra, modernbert, roberta, xlm_roberta)
+MODEL_CLASSES: dict[tuple[str, str], Any] = {
+    (cls.family.model_type, cls.task): cls
+    for module in (albert, bert, camembert, distilbert, electra, gpt2, modernbert, roberta, t5, xlm_roberta)
     for cls in vars(module).values()
-    if isinstance(cls, type) and issubclass(cls, (EncoderModel, TaskModel)) and hasattr(cls, "family")
+    if isinstance(cls, type) and issubclass(cls, PreTrainedModel) and hasattr(cls, "family") and hasattr(cls, "task")
 }
 """(model_type, task) to public class. Contract tests run over this table."""
 
@@ -104,6 +103,14 @@ class AutoModel(_AutoClass):
 
 class AutoModelForPreTraining(_AutoClass):
     task = "pretraining"
+
+
+class AutoModelForCausalLM(_AutoClass):
+    task = "causal-lm"
+
+
+class AutoModelForSeq2SeqLM(_AutoClass):
+    task = "seq2seq-lm"
 
 
 class AutoModelForMaskedLM(_AutoClass):

@@ -17,11 +17,15 @@ from bothways.batching import PackedBatch, SeqLens
 from bothways.checkpoints.config import PretrainedConfig
 from bothways.checkpoints.load_report import LoadReport
 from bothways.errors import InputError
-from bothways.families import Family, family_of
+from bothways.families import FAMILIES, Family, family_of
 from bothways.models import adapter_loading, loading
 from bothways.models.inputs import ModelInputs
 from bothways.models.vocabulary import WithVocabulary
+from bothways.nn.stack import TransformerStack
 from bothways.resolver.adapters import Encoder, recorded_encoder
+
+
+WRITING_HEADS = frozenset({"causal-lm", "seq2seq-lm"})
 
 
 class PreTrainedModel(WithVocabulary):
@@ -281,19 +285,39 @@ class PreTrainedModel(WithVocabulary):
 
     def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: dict[str, Any] | None = None) -> None:
         """Keep only the input of each layer for the backward pass, compute the rest again: less memory, more time."""
-        self.base_model.encoder.gradient_checkpointing = True
+        for stack in self.stacks:
+            stack.gradient_checkpointing = True
 
     def gradient_checkpointing_disable(self) -> None:
         """Keep all activations again."""
-        self.base_model.encoder.gradient_checkpointing = False
+        for stack in self.stacks:
+            stack.gradient_checkpointing = False
 
     @property
     def is_gradient_checkpointing(self) -> bool:
-        return self.base_model.encoder.gradient_checkpointing
+        return any(stack.gradient_checkpointing for stack in self.stacks)
+
+    @property
+    def stacks(self) -> list[TransformerStack]:
+        """The stacks of blocks: an encoder, a decoder, or both. Empty in a model of the user's own without a body."""
+        own = self.base_model._modules
+        return [own[name] for name in ("encoder", "decoder") if isinstance(own.get(name), TransformerStack)]
 
     def can_generate(self) -> bool:
         """Whether the model writes text."""
         return False
+
+    def generate(self, *args: Any, **kwargs: Any) -> Any:
+        """Only models with a head that writes can do this.
+
+        Raises:
+            InputError: says which can.
+        """
+        writers = sorted(f.model_type for f in FAMILIES.values() if not WRITING_HEADS.isdisjoint(f.heads))
+        raise InputError(
+            f"{type(self).__name__} ({self.config.model_type}) does not write text. Models that do: "
+            f"{', '.join(writers)}, loaded with AutoModelForCausalLM or AutoModelForSeq2SeqLM."
+        )
 
     def get_memory_footprint(self) -> int:
         """Bytes of parameters and buffers."""
@@ -328,23 +352,25 @@ class PreTrainedModel(WithVocabulary):
             dtype: in which the blocks compute; by default that of the parameters.
         """
         self.eval()
-        self.base_model.encoder.prepare(self.dtype if dtype is None else loading.parse_dtype(dtype))
+        for stack in self.stacks:
+            stack.prepare(self.dtype if dtype is None else loading.parse_dtype(dtype))
         return self
 
     def train(self, mode: bool = True) -> Any:
-        if mode and hasattr(self.base_model, "encoder"):
-            self.base_model.encoder.unprepare()
+        for stack in self.stacks if mode else ():
+            stack.unprepare()
         return super().train(mode)
 
     def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> Any:
         """As in torch; names of published files (``LayerNorm.gamma``) are accepted too."""
-        if hasattr(self.base_model, "encoder"):
-            self.base_model.encoder.unprepare()
+        for stack in self.stacks:
+            stack.unprepare()
         renamed: dict[str, Tensor] = {}
-        for step in self.family.key_map.to_ours(state_dict).steps:
+        key_map = self.family.key_map_for(self.config)
+        for step in key_map.to_ours(state_dict).steps:
             renamed |= step.apply([state_dict[name] for name in step.theirs])
         own = self.state_dict(keep_vars=True)
-        for tie in self.family.key_map.ties:  # a file may hold one of two names for the same parameter
+        for tie in key_map.ties:  # a file may hold one of two names for the same parameter
             if tie.to in renamed and tie.name in own and own[tie.name] is own.get(tie.to):
                 renamed.setdefault(tie.name, renamed[tie.to])
         return super().load_state_dict(renamed, strict=strict, assign=assign)

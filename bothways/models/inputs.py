@@ -64,12 +64,35 @@ class ModelInputs:
         return tokens if self.layout is None else self.layout.unpack(tokens, fill)
 
     def unpack_weights(self, weights: list[Tensor]) -> Tensor:
-        """Attention weights of each sequence, (H, L, L), to (B, H, S, S) with zeros at padding."""
-        layout = self.layout or Layout.padded(self.batch.seqlens)
-        batch, seq = layout.shape
-        places = layout.kept if layout.kept is not None else torch.arange(batch * seq, device=weights[0].device)
-        padded = weights[0].new_zeros(batch, weights[0].shape[0], seq, seq)
-        for row, (own, columns) in enumerate(zip(weights, places.split(layout.seqlens.lengths), strict=True)):
-            columns = columns - row * seq
-            padded[row, :, columns[:, None], columns[None, :]] = own
+        """Attention weights of each sequence, (H, L, L), to (B, H, S, S) with zeros at padding.
+
+        With a past there are more keys than tokens, and they stand at the end: (H, L, P + L) to (B, H, S, P + S).
+        """
+        keys = [own.shape[2] for own in weights]
+        if keys == list(self.batch.seqlens.lengths):
+            return unpack_cross_weights(weights, self, self)
+        width = max(keys)
+        padded = weights[0].new_zeros(len(keys), weights[0].shape[0], self._rectangle().shape[1], width)
+        for row, (own, columns) in enumerate(zip(weights, self._columns(), strict=True)):
+            padded[row, :, columns, width - own.shape[2] :] = own
         return padded
+
+    def _rectangle(self) -> Layout:
+        return self.layout or Layout.padded(self.batch.seqlens)
+
+    def _columns(self) -> list[Tensor]:
+        """The columns of each row's tokens in the rectangle."""
+        layout = self._rectangle()
+        batch, seq = layout.shape
+        device = self.batch.input_ids.device
+        places = layout.kept if layout.kept is not None else torch.arange(batch * seq, device=device)
+        return [own - row * seq for row, own in enumerate(places.split(layout.seqlens.lengths))]
+
+
+def unpack_cross_weights(weights: list[Tensor], queries: ModelInputs, keys: ModelInputs) -> Tensor:
+    """Attention weights of each target over its source, (H, L, Ls), to (B, H, L, S) with zeros at padding."""
+    rows, width = queries._rectangle().shape[1], keys._rectangle().shape[1]
+    padded = weights[0].new_zeros(len(weights), weights[0].shape[0], rows, width)
+    for row, (own, own_rows, own_columns) in enumerate(zip(weights, queries._columns(), keys._columns(), strict=True)):
+        padded[row, :, own_rows[:, None], own_columns[None, :]] = own
+    return padded

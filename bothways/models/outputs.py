@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
@@ -12,11 +13,70 @@ Tensors = tuple[Tensor, ...]
 
 
 @dataclass(eq=False, repr=False)
+class BaseModelOutput(ModelOutput):
+    """last_hidden_state (B, S, N); hidden_states: embeddings and each layer; attentions."""
+
+    last_hidden_state: Tensor | None = None
+    hidden_states: Tensors | None = None
+    attentions: Tensors | None = None
+
+
+@dataclass(eq=False, repr=False)
+class Seq2SeqModelOutput(ModelOutput):
+    """last_hidden_state of the target (B, L, N); past_key_values; what was asked for of decoder and encoder."""
+
+    last_hidden_state: Tensor | None = None
+    past_key_values: Any = None
+    decoder_hidden_states: Tensors | None = None
+    decoder_attentions: Tensors | None = None
+    cross_attentions: Tensors | None = None
+    encoder_last_hidden_state: Tensor | None = None
+    encoder_hidden_states: Tensors | None = None
+    encoder_attentions: Tensors | None = None
+
+
+@dataclass(eq=False, repr=False)
+class Seq2SeqLMOutput(ModelOutput):
+    """loss (); logits (B, L, V); past_key_values; what was asked for of decoder and encoder."""
+
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+    past_key_values: Any = None
+    decoder_hidden_states: Tensors | None = None
+    decoder_attentions: Tensors | None = None
+    cross_attentions: Tensors | None = None
+    encoder_last_hidden_state: Tensor | None = None
+    encoder_hidden_states: Tensors | None = None
+    encoder_attentions: Tensors | None = None
+
+
+@dataclass(eq=False, repr=False)
 class BaseModelOutputWithPooling(ModelOutput):
     """last_hidden_state (B, S, N); pooler_output (B, N); hidden_states: embeddings and each layer; attentions."""
 
     last_hidden_state: Tensor | None = None
     pooler_output: Tensor | None = None
+    hidden_states: Tensors | None = None
+    attentions: Tensors | None = None
+
+
+@dataclass(eq=False, repr=False)
+class BaseModelOutputWithPast(ModelOutput):
+    """last_hidden_state (B, S, N); past_key_values; hidden_states; attentions."""
+
+    last_hidden_state: Tensor | None = None
+    past_key_values: Any = None
+    hidden_states: Tensors | None = None
+    attentions: Tensors | None = None
+
+
+@dataclass(eq=False, repr=False)
+class CausalLMOutputWithPast(ModelOutput):
+    """loss (); logits (B, S, V); past_key_values."""
+
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+    past_key_values: Any = None
     hidden_states: Tensors | None = None
     attentions: Tensors | None = None
 

@@ -33,6 +33,7 @@ from bothways.nn.stack import StackOutput
 class EncoderModel(PreTrainedModel):
     """A body: text in, a vector for every token out."""
 
+    task: ClassVar[str] = "base"
     has_pooler: ClassVar[bool] = True
     """Whether the family has one, and outputs a place for it even where a model does without."""
 
@@ -112,7 +113,7 @@ class EncoderModel(PreTrainedModel):
 class TaskModel(PreTrainedModel):
     """A body and the head of one task."""
 
-    base_class: ClassVar[type[EncoderModel]]
+    base_class: ClassVar[Any]
     task: ClassVar[str]
     output_class: ClassVar[type] = SequenceClassifierOutput
 
@@ -173,6 +174,10 @@ class TaskModel(PreTrainedModel):
         head, seqlens = self.head, inputs.batch.seqlens
         if head.reads in ("pooled", "first"):
             rows = first_rows(seqlens)
+        elif head.reads == "last":
+            rows = last_rows(inputs, self.config.pad_token_id)
+        elif head.reads == "eos":
+            rows = end_rows(inputs, self.config.eos_token_id)
         encoded = body.run_body(inputs, rows=rows, want_hidden=want_hidden, want_weights=want_weights)
         features = encoded.hidden
         if head.reads == "pooled":
@@ -306,7 +311,44 @@ class MultipleChoiceModel(TaskModel):
 
 def first_rows(seqlens: SeqLens) -> Rows:
     """The first token of each sequence."""
-    return Rows(seqlens.first_tokens, SeqLens.from_lengths([1] * seqlens.batch_size, seqlens.cu_seqlens.device))
+    return _one_each(seqlens.first_tokens, seqlens)
+
+
+def last_rows(inputs: ModelInputs, pad_token_id: int | None) -> Rows:
+    """The last token of each sequence that is no padding; where the mask keeps padding, it is told by its id."""
+    seqlens, ids = inputs.batch.seqlens, inputs.batch.input_ids
+    index = seqlens.last_tokens
+    if pad_token_id is not None and inputs.inputs_embeds is None:
+        found = _last_where(ids != pad_token_id, seqlens)
+        index = torch.where(found < 0, seqlens.first_tokens, found)
+    return _one_each(index, seqlens)
+
+
+def end_rows(inputs: ModelInputs, eos_token_id: int) -> Rows:
+    """The last end-of-text token of each sequence.
+
+    Raises:
+        InputError: a sequence without one.
+    """
+    seqlens, ids = inputs.batch.seqlens, inputs.batch.input_ids
+    found = _last_where(ids == eos_token_id, seqlens)
+    if bool((found < 0).any()):
+        raise InputError(
+            f"text {int((found < 0).nonzero()[0])} has no end token ({eos_token_id}), whose vector is classified. "
+            "Tokenise with special tokens, and shorten texts with truncation=True, which keeps it."
+        )
+    return _one_each(found, seqlens)
+
+
+def _last_where(chosen: Tensor, seqlens: SeqLens) -> Tensor:
+    """The last chosen token of each sequence, int64 (B,), -1 where there is none. chosen: bool (T,)."""
+    numbers = torch.arange(len(chosen), device=chosen.device).masked_fill(~chosen, -1)
+    rows = torch.repeat_interleave(seqlens.cu_seqlens.diff().long())
+    return torch.full_like(seqlens.last_tokens, -1).scatter_reduce(0, rows, numbers, "amax")
+
+
+def _one_each(index: Tensor, seqlens: SeqLens) -> Rows:
+    return Rows(index, SeqLens.from_lengths([1] * seqlens.batch_size, index.device))
 
 
 def chosen_rows(chosen: Tensor, seqlens: SeqLens) -> Rows:

@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 from bothways.batching import SeqLens
 from bothways.errors import InputError
 from bothways.nn.block import BlockSpec, Rows, SelfAttention, Sight, Source, TransformerBlock, make_norm
+from bothways.nn.dropout import Dropout
 from bothways.nn.kv_cache import KeyValueCache
 from bothways.nn.linear import Linear, PreparedLinear, is_plain
 from bothways.nn.lora import is_foldable
@@ -46,6 +47,7 @@ class TransformerStack(nn.Module):
         num_layers: number of blocks.
         layer_spec: of the block with that number, where blocks differ.
         relative_positions: scores by distance that all blocks add.
+        final_dropout: behind the final norm.
         shows_final_norm: whether the last of all hidden states is the normed one, as in most pre-norm families.
     """
 
@@ -59,6 +61,7 @@ class TransformerStack(nn.Module):
         num_layers: int,
         layer_spec: Callable[[int], BlockSpec] | None = None,
         relative_positions: RelativePositions | None = None,
+        final_dropout: float = 0.0,
         shows_final_norm: bool = True,
     ) -> None:
         super().__init__()
@@ -66,6 +69,7 @@ class TransformerStack(nn.Module):
         specs = [spec if layer_spec is None else layer_spec(i) for i in range(num_layers)]
         self.layer = nn.ModuleList(TransformerBlock(own) for own in specs)
         self.final_norm = make_norm(spec) if spec.pre_norm else nn.Identity()
+        self.final_dropout = Dropout(final_dropout)
         self.relative_positions = relative_positions
 
     def sequence(self) -> list[list[TransformerBlock]]:
@@ -123,11 +127,11 @@ class TransformerStack(nn.Module):
                 collected.append(hidden)
         if cache is not None:
             cache.finish()
+        hidden = self.final_dropout(self.final_norm(hidden.to(dtype)))
+        if want_hidden and self.shows_final_norm:
+            collected[-1] = hidden
         if rows is not None and (kept is None or not layers):
             hidden = hidden.index_select(0, rows.index)
-        hidden = self.final_norm(hidden.to(dtype))
-        if want_hidden and self.shows_final_norm and rows is None:
-            collected[-1] = hidden
         return StackOutput(
             hidden=hidden,
             all_hidden=tuple(h.to(dtype) for h in collected) if want_hidden else None,

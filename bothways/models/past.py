@@ -1,0 +1,126 @@
+"""``past_key_values`` for programs that feed a decoder token by token themselves.
+
+Shapes: B rows, S columns, G key/value heads, L tokens of a row, D head_dim.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bothways.batching import SeqLens
+from bothways.errors import InputError
+from bothways.nn.attention_rows import packed_keys
+from bothways.nn.kv_cache import KeyValueCache, SourceCache
+
+Pairs = tuple[Tensor, ...]
+
+
+class PastKeyValues:
+    """What a decoder has read: give it back with the next tokens. It grows in place.
+
+    ``past[layer]`` is ``(keys, values)``, (B, G, L, D) each, and with a source also its keys and values.
+
+    Args:
+        own: of the decoder's tokens.
+        source: of the encoded source, if there is one.
+        columns: columns of the rectangle read so far, padding included.
+    """
+
+    def __init__(self, own: KeyValueCache, source: SourceCache | None = None, columns: int = 0) -> None:
+        self.own = own
+        self.source = source
+        self.columns = columns
+
+    @classmethod
+    def of_tuples(cls, layers: Sequence[Pairs]) -> PastKeyValues:
+        """From the older form: for each layer (keys, values), and with a source also its keys and values."""
+        keys = layers[0][0]
+        rows, heads, length, dim = keys.shape
+        own = KeyValueCache(
+            layers=len(layers),
+            rows=rows,
+            heads=heads,
+            head_dim=dim,
+            capacity=length + 1,
+            dtype=keys.dtype,
+            device=keys.device,
+        )
+        own.begin([length] * rows)
+        for i, layer in enumerate(layers):
+            own.extend(i, *(t.transpose(1, 2).flatten(0, 1) for t in layer[:2]))
+        own.finish()
+        source = None
+        if len(layers[0]) == 4:
+            lens = SeqLens.from_lengths([layers[0][2].shape[2]] * rows, keys.device)
+            source = SourceCache(lens)
+            for i, layer in enumerate(layers):
+                source.put(i, *(packed_keys(t, lens) for t in layer[2:]))
+        return cls(own, source, length)
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        """Columns read so far."""
+        return self.columns
+
+    def reorder_cache(self, beam_idx: Tensor) -> PastKeyValues:
+        """Go on with these rows, int64 (B',)."""
+        self.own.select(beam_idx)
+        if self.source is not None:
+            self.source.select(beam_idx)
+        return self
+
+    def to_legacy_cache(self) -> tuple[Pairs, ...]:
+        """The older form."""
+        return tuple(self)
+
+    def __len__(self) -> int:
+        return self.own.memory.shape[0]
+
+    def __iter__(self) -> Iterator[Pairs]:
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, layer: int) -> Pairs:
+        longest = max(self.own.lengths, default=0)
+        pairs = tuple(t[:, :, :longest] for t in self.own.memory[layer])
+        return pairs if self.source is None else pairs + (self.source.get(layer) or ())
+
+
+def past_of(given: Any) -> PastKeyValues | None:
+    """What a caller passed as ``past_key_values``.
+
+    Raises:
+        InputError: neither ours nor tuples of tensors.
+    """
+    if given is None or isinstance(given, PastKeyValues):
+        return given
+    if isinstance(given, (tuple, list)) and given and isinstance(given[0], (tuple, list)):
+        return PastKeyValues.of_tuples(given)
+    raise InputError(
+        f"past_key_values is a {type(given).__name__}, expected what an earlier call returned, or for each layer a "
+        "tuple of keys and values."
+    )
+
+
+def new_cache(model: Any, rows: int, capacity: int, dtype: torch.dtype | None = None) -> KeyValueCache:
+    """An empty cache for the decoder of a model.
+
+    Args:
+        model: a body with ``writer``, its stack of causal blocks.
+        rows, capacity: rows, and tokens of each to begin with.
+        dtype: of keys and values; by default that in which the blocks compute.
+    """
+    stack = model.writer
+    blocks = [block for blocks in stack.sequence() for block in blocks]
+    spec = blocks[0].spec if blocks else None
+    return KeyValueCache(
+        layers=len(blocks),
+        rows=rows,
+        heads=spec.key_value_heads if spec else 1,
+        head_dim=spec.head_dim if spec else 1,
+        capacity=capacity,
+        dtype=dtype or stack.compute_dtype or model.dtype,
+        device=model.device,
+    )

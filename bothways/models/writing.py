@@ -1,0 +1,72 @@
+"""What models that write have besides ``forward``: their generation settings, and the form in which they write fast."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from bothways.generation.configuration import GENERATION_CONFIG_NAME, GenerationConfig
+from bothways.generation.generate import GenerationMixin
+
+
+class WritingModel(GenerationMixin):
+    """Mixed into a ``PreTrainedModel`` before its other bases."""
+
+    base_model: Any
+    config: Any
+    _generation_config: GenerationConfig | None = None
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
+        """As for every model; ``generation_config.json`` is read where there is one."""
+        from bothways.resolver import resolve_model
+
+        generation = kwargs.pop("generation_config", None)
+        routes = {k: kwargs[k] for k in ("revision", "token", "local_files_only", "cache_dir") if k in kwargs}
+        loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)  # type: ignore[misc]
+        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        if generation is None and pretrained_model_name_or_path is not None:
+            path = resolve_model(pretrained_model_name_or_path, **routes) / GENERATION_CONFIG_NAME
+            generation = GenerationConfig.from_pretrained(path) if path.is_file() else None
+        model._generation_config = generation
+        return loaded
+
+    def save_pretrained(self, save_directory: str | os.PathLike[str], **kwargs: Any) -> None:
+        """As for every model, with ``generation_config.json``."""
+        super().save_pretrained(save_directory, **kwargs)  # type: ignore[misc]
+        if kwargs.get("is_main_process", True):
+            self.generation_config.save_pretrained(Path(save_directory))
+
+    @property
+    def generation_config(self) -> GenerationConfig:
+        """How ``generate`` writes unless it is told otherwise."""
+        if self._generation_config is None:
+            self._generation_config = GenerationConfig.from_model_config(self.config)
+        return self._generation_config
+
+    @generation_config.setter
+    def generation_config(self, value: GenerationConfig) -> None:
+        self._generation_config = value
+
+    def can_generate(self) -> bool:
+        """Whether the model writes text."""
+        return True
+
+    @property
+    def longest_output(self) -> int | None:
+        """Tokens of the longest row that the decoder can read; None if nothing limits it."""
+        return self.config.longest_sequence
+
+    def bytes_per_token(self) -> int:
+        """Bytes that the decoder remembers of each token of a row."""
+        stack = self.base_model.writer
+        specs = [block.spec for blocks in stack.sequence() for block in blocks]
+        size = (stack.compute_dtype or self.dtype).itemsize  # type: ignore[attr-defined]
+        return sum(2 * spec.key_value_heads * spec.head_dim * size for spec in specs)
+
+    def make_ready_to_write(self) -> None:
+        """Take the form for inference once, unless the model trains or has it."""
+        stack = self.base_model.writer
+        if not self.training and not stack.is_prepared:  # type: ignore[attr-defined]
+            stack.prepare(stack.compute_dtype or self.dtype)  # type: ignore[attr-defined]
