@@ -25,7 +25,16 @@ from bothways.files import read_json
 
 MODEL_TYPES = ("WordPiece", "BPE", "Unigram", "WordLevel")
 GPT2 = r"""'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""  # ByteLevel's own, written out
-SAFE_PATTERNS = frozenset({r"\s+", r"\s", r" {2,}", r"\s{2,}", r"\n", GPT2})  # linear; a family may add its own
+LLAMA3 = (  # as tiktoken's cl100k; Mistral's converter uses it too
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
+    r"|\s+(?!\S)|\s+"
+)
+MISTRAL_NEMO = (
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+"
+    r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*"
+    r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+SAFE_PATTERNS = frozenset({r"\s+", r"\s", r" {2,}", r"\s{2,}", r"\n", GPT2, LLAMA3, MISTRAL_NEMO})  # all linear
 MAX_STEPS = 64  # normalisers and pre-tokenisers in one file; real files have fewer than ten
 MAX_GROWTH = 256  # how many times longer a text may become by replacement rules
 MAX_WORD_CHARS = 10_000  # WordPiece takes time quadratic in this; the ecosystem's value is 100

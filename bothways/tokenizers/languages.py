@@ -62,6 +62,17 @@ class LanguageRows(PreTrainedTokenizerBase):
         """Zeros, as many as the row has tokens."""
         return [0] * len(self.build_inputs_with_special_tokens(token_ids_0, token_ids_1))
 
+    def prepare_seq2seq_batch(  # type: ignore[override]  # the ecosystem's order of arguments
+        self,
+        src_texts: list[str],
+        src_lang: str = "en_XX",
+        tgt_texts: list[str] | None = None,
+        tgt_lang: str = "ro_RO",
+        **kwargs: Any,
+    ) -> BatchEncoding:
+        """As of every tokeniser; the languages stay set afterwards."""
+        return super().prepare_seq2seq_batch(src_texts, tgt_texts, src_lang=src_lang, tgt_lang=tgt_lang, **kwargs)
+
     def _start_languages(self, src_lang: str | None, tgt_lang: str | None) -> None:
         """To be called at the end of ``__init__``."""
         self.lang_code_to_id = {code: self.convert_tokens_to_ids(code) for code in self.languages}

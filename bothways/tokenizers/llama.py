@@ -53,6 +53,8 @@ class LlamaBase(UnigramBase):
         for name, token in (("unk_token", "<unk>"), ("bos_token", "<s>"), ("eos_token", "</s>"), ("pad_token", None)):
             given = token if kwargs.get(name) is None else checked_token(name, kwargs[name])
             kwargs[name] = as_special(given) if built and given is not None else given
+        if built:
+            kwargs.setdefault("spaces_between_special_tokens", False)  # only kept for saving, as in the ecosystem
         self._add_bos_token, self._add_eos_token = bool(add_bos_token), bool(add_eos_token)
         self.legacy = legacy is None or bool(legacy)
         self.use_default_system_prompt = use_default_system_prompt
@@ -144,15 +146,10 @@ class LlamaTokenizer(PlainTokenizer, LlamaBase):
         vocab_file: str | os.PathLike[str] | None = None,
         *,
         add_prefix_space: bool | None = None,
-        spaces_between_special_tokens: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            vocab_file,
-            add_prefix_space=add_prefix_space is None or bool(add_prefix_space),
-            spaces_between_special_tokens=spaces_between_special_tokens,
-            **kwargs,
-        )
+        spaced = add_prefix_space is None or bool(add_prefix_space)
+        super().__init__(vocab_file, add_prefix_space=spaced, **kwargs)
 
     def convert_tokens_to_string(self, tokens: list[str]) -> str:
         """Join pieces and bytes; special tokens get a space before them if ``legacy`` is on."""

@@ -64,7 +64,8 @@ class MBartBase(LanguageRows, UnigramBase):
         for name, token in self._special_defaults.items():
             kwargs[name] = token if kwargs.get(name) is None else checked_token(name, kwargs[name])
         if isinstance(kwargs["mask_token"], str):
-            kwargs["mask_token"] = self._mask(kwargs["mask_token"])
+            built = kwargs.get("tokenizer_file") is None and kwargs.get("tokenizer_object") is None
+            kwargs["mask_token"] = self._mask(kwargs["mask_token"], built)
         extra = self._with_languages(checked_tokens(ADDITIONAL, additional_special_tokens))
         super().__init__(vocab_file, src_lang=src_lang, tgt_lang=tgt_lang, additional_special_tokens=extra, **kwargs)
         self._start_languages(src_lang, tgt_lang)
@@ -72,9 +73,9 @@ class MBartBase(LanguageRows, UnigramBase):
     def _frame(self, language: int, eos: int) -> tuple[list[int], list[int]]:
         return [], [eos, language]
 
-    def _mask(self, token: str) -> AddedToken:
+    def _mask(self, token: str, built: bool) -> AddedToken:
         """It takes the space before it, like a word. The flags are the ecosystem's."""
-        return AddedToken(token, lstrip=True, rstrip=False)
+        return AddedToken(token, lstrip=True, rstrip=False, normalized=built)
 
     def _with_languages(self, tokens: list[Any]) -> list[Any]:
         return [*self.languages, *(token for token in tokens if str(token) not in self.languages)]
@@ -91,7 +92,7 @@ class MBartBase(LanguageRows, UnigramBase):
 class MBartTokenizer(PlainTokenizer, MBartBase):
     """mBART's tokeniser as the ecosystem's plain class."""
 
-    def _mask(self, token: str) -> AddedToken:
+    def _mask(self, token: str, built: bool) -> AddedToken:
         return AddedToken(token, lstrip=True, normalized=False)
 
     def convert_tokens_to_string(self, tokens: list[str]) -> str:

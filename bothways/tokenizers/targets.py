@@ -58,7 +58,7 @@ class Targets:
         """
         for name in ("src_lang", "tgt_lang"):
             language = kwargs.pop(name, None)
-            if language is not None and hasattr(type(self), name):
+            if language is not None and hasattr(self, name):
                 setattr(self, name, language)
         limit = self.model_max_length if max_length is None else max_length
         options = {"padding": padding, "return_tensors": return_tensors, "truncation": truncation, **kwargs}
