@@ -107,6 +107,35 @@ _COLLATORS = (
     "default_data_collator",
 )
 
+_GENERATION = {
+    "configuration": ("GenerationConfig", "GenerationMode"),
+    "processor": ("LogitsProcessor", "LogitsProcessorList", "LogitsWarper"),
+    "warpers": (
+        *("EpsilonLogitsWarper", "EtaLogitsWarper", "InfNanRemoveLogitsProcessor", "LogitNormalization"),
+        *("MinPLogitsWarper", "TemperatureLogitsWarper", "TopKLogitsWarper", "TopPLogitsWarper", "TypicalLogitsWarper"),
+    ),
+    "lengths": (
+        *("ExponentialDecayLengthPenalty", "ForcedBOSTokenLogitsProcessor", "ForcedEOSTokenLogitsProcessor"),
+        *("MinLengthLogitsProcessor", "MinNewTokensLengthLogitsProcessor"),
+        *("SuppressTokensAtBeginLogitsProcessor", "SuppressTokensLogitsProcessor"),
+    ),
+    "repetition": (
+        *("EncoderNoRepeatNGramLogitsProcessor", "EncoderRepetitionPenaltyLogitsProcessor"),
+        *("NoBadWordsLogitsProcessor", "NoRepeatNGramLogitsProcessor"),
+        *("RepetitionPenaltyLogitsProcessor", "SequenceBiasLogitsProcessor"),
+    ),
+    "guidance": (
+        *("HammingDiversityLogitsProcessor", "PrefixConstrainedLogitsProcessor"),
+        "UnbatchedClassifierFreeGuidanceLogitsProcessor",
+    ),
+    "stopping": (
+        *("ConfidenceCriteria", "EosTokenCriteria", "MaxLengthCriteria", "MaxTimeCriteria", "StopStringCriteria"),
+        *("StoppingCriteria", "StoppingCriteriaList"),
+    ),
+    "streamers": ("AsyncTextIteratorStreamer", "BaseStreamer", "TextIteratorStreamer", "TextStreamer"),
+    "constraints": ("Constraint", "ConstraintListState", "DisjunctiveConstraint", "PhrasalConstraint"),
+}
+
 _WHERE: dict[str, str] = {
     **dict.fromkeys(_BERT, "bothways.models.bert"),
     **{f"Albert{name}": "bothways.models.albert" for name in (*_ENCODER, "ForPreTraining")},
@@ -120,6 +149,7 @@ _WHERE: dict[str, str] = {
     **{f"T5{name}": "bothways.models.t5" for name in (*_READER, "ForConditionalGeneration", "EncoderModel")},
     **dict.fromkeys(_AUTO, "bothways.models.auto"),
     **dict.fromkeys(_TOKENIZERS, "bothways.tokenizers"),
+    **{name: f"bothways.generation.{module}" for module, names in _GENERATION.items() for name in names},
     **dict.fromkeys(_SCHEDULES, "bothways.engine.schedules"),
     **dict.fromkeys(_COLLATORS, "bothways.trainer.collators"),
     **dict.fromkeys(("DataCollatorForLanguageModeling", "DataCollatorForWholeWordMask"), "bothways.trainer.masking"),

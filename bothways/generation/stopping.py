@@ -122,12 +122,14 @@ class StopStringCriteria(_RowsCriteria):
     """
 
     def __init__(self, tokenizer: Any, stop_strings: str | Sequence[str]) -> None:
-        texts = (stop_strings,) if isinstance(stop_strings, str) else tuple(stop_strings)
-        if not texts or not all(isinstance(text, str) and text for text in texts):
+        texts = (stop_strings,) if isinstance(stop_strings, str) else stop_strings
+        if not isinstance(texts, (list, tuple)) or not texts or not all(isinstance(t, str) and t for t in texts):
             raise InputError(f"stop_strings is {stop_strings!r:.80}, expected texts that are not empty.")
-        self.tokenizer, self.stop_strings = tokenizer, texts
+        self.tokenizer, self.stop_strings = tokenizer, tuple(texts)
         # Tokens are read after others, as in the middle of a text: at its beginning some decoders drop a space.
-        self._before = list(tokenizer(_BEFORE, add_special_tokens=False)["input_ids"])
+        self._before = list(tokenizer("abcdef", add_special_tokens=False)["input_ids"])
+        self._before_text = ""
+        self._before_text = self._text([])
         self._longest = max(len(text) for text in texts)
 
     def _ended(self, rows: Rows, scores: Any) -> Tensor:
@@ -150,7 +152,7 @@ class StopStringCriteria(_RowsCriteria):
     def _text(self, ids: list[int]) -> str:
         tokens = self.tokenizer.convert_ids_to_tokens(self._before + ids)
         text = self.tokenizer.convert_tokens_to_string([token for token in tokens if token is not None])
-        return text.partition(_BEFORE)[2]
+        return str(text).removeprefix(self._before_text)
 
 
 class StoppingCriteriaList(list[Callable[..., Any]]):
@@ -203,7 +205,6 @@ def build_criteria(
     return StoppingCriteriaList(merged(criteria, list(stopping_criteria or ())))
 
 
-_BEFORE = "abcdef"
 _BYTES_OF_A_CHARACTER = 4
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from queue import Queue
 from typing import Any
 
@@ -167,8 +168,8 @@ _WITHOUT_SPACES = (
 )
 """Scripts that do not divide words by spaces, first and last character."""
 
-_MAY_TAKE_THE_SPACE = {"", "'", "n", "n'", "'r", "'v"}
-"""Beginnings of what makes the tokeniser's clean-up remove the space before it, as in ``do n't``."""
+_MAY_LOSE_ITS_SPACE = re.compile(r" *(?: n ?'? ?t?| ' ?[smvr]?e?| )$")
+"""The end of a text whose space the tokeniser's clean-up may still remove, as in ``do n ' t``."""
 
 
 def _settled(text: str, cleans: bool) -> int:
@@ -182,8 +183,8 @@ def _settled(text: str, cleans: bool) -> int:
         return len(text)
     whole = text.rstrip(_UNKNOWN)
     words = whole.rfind(" ") + 1
-    if cleans and words and whole[words:] in _MAY_TAKE_THE_SPACE:
-        words = len(whole[:words].rstrip(" "))
+    loose = _MAY_LOSE_ITS_SPACE.search(whole) if cleans else None
+    words = words if loose is None else loose.start()
     characters = next((place + 1 for place in range(len(whole) - 1, words - 1, -1) if _stands_alone(whole[place])), 0)
     return max(words, characters)
 

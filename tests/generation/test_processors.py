@@ -235,28 +235,26 @@ def _uneven(draw: random.Random, vocab: int) -> tuple[Rows, list[Tensor]]:
     )
 
 
-def _for_rows(name: str, draw: random.Random, vocab: int) -> tuple[dict[str, Any], Callable[[Rows, int], dict[str, Any]]]:
-    """Arguments for all rows, and those with which the reference sees row ``r`` alone."""
-    inputs = [torch.tensor(_tokens(draw, 5, 3, 9)) for _ in range(3)]
+def _for_rows(name: str, draw: random.Random, vocab: int) -> tuple[dict[str, Any], Callable[[Rows, int], Any]]:
+    """Arguments for all rows, and those that are others where the reference sees row ``r`` alone."""
     arguments = SETTINGS[name](draw, vocab, 1, 6)
-    different: Callable[[Rows, int], dict[str, Any]] = lambda rows, r: {}
+    alone: dict[str, Callable[[Rows, int], Any]] = {}
     if "encoder_input_ids" in arguments:
+        inputs = [torch.tensor(_tokens(draw, 5, 3, 9)) for _ in range(3)]
         arguments["encoder_input_ids"] = inputs
-        different = lambda rows, r: {"encoder_input_ids": inputs[rows.prompts[r]][None]}  # type: ignore[index]
+        alone["encoder_input_ids"] = lambda rows, r: inputs[rows.prompts[r]][None]
     for key in ("prompt_length_to_skip", "input_ids_seq_length", "begin_index"):
         if key in arguments:
             arguments[key] = None
-            different = lambda rows, r, key=key: {key: rows.prompt_lengths[r]}  # type: ignore[misc,index]
+            alone[key] = lambda rows, r: rows.prompt_lengths[r]
     if name == "ForcedEOSTokenLogitsProcessor":
         arguments["max_length"] = None
-        different = lambda rows, r: {"max_length": rows.max_lengths[r]}  # type: ignore[index]
+        alone["max_length"] = lambda rows, r: rows.max_lengths[r]
     if name == "PrefixConstrainedLogitsProcessor":
         allowed = arguments["prefix_allowed_tokens_fn"]
-        different = lambda rows, r: {
-            "num_beams": 1,
-            "prefix_allowed_tokens_fn": lambda _, ids: allowed(rows.prompts[r], ids),  # type: ignore[index]
-        }
-    return arguments, different
+        alone["num_beams"] = lambda rows, r: 1
+        alone["prefix_allowed_tokens_fn"] = lambda rows, r: lambda _, ids: allowed(rows.prompts[r], ids)
+    return arguments, lambda rows, r: {key: of_row(rows, r) for key, of_row in alone.items()}
 
 
 @pytest.mark.parametrize("name", SETTINGS)
