@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from bothways.generation.decoder import Decoder
+from bothways.generation.largest import likeliest
 from bothways.generation.request import Request, Result, check_scores
 from bothways.generation.sampling import Sampler
 from bothways.generation.written import Written
@@ -96,11 +97,11 @@ def _accept(
     """
     plain = not request.processors and sampler is None
     if plain:
-        best, likeliest = scores.max(dim=-1)
+        best, found = likeliest(scores)
         check_scores(
             best, [row.number for row, n in zip(live, lengths, strict=True) for _ in range(n)], live[0].written.step
         )
-        tokens = likeliest.tolist()
+        tokens = found.tolist()
     going_on, start = [], 0
     for place, (row, length) in enumerate(zip(live, lengths, strict=True)):
         row.matched, ended = 0, False
@@ -128,7 +129,7 @@ def _choose(request: Request, row: Row, scores: Tensor, sampler: Sampler | None)
         row.scores.append(scores[0].clone())
     if sampler is not None:
         return int(sampler(scores, row.written.step, [row.number]))
-    best, token = scores.max(dim=-1)
+    best, token = likeliest(scores)
     check_scores(best, [row.number], row.written.step)
     return int(token)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
+from bothways.generation.largest import largest
 from bothways.generation.request import Request, Result, check_scores
 from bothways.generation.sampling import draw_without_return
 from bothways.generation.written import Record, Written
@@ -128,11 +129,11 @@ def _candidates(request: Request, items: _Items, written: Written, scores: Tenso
     count = min(max(2, 1 + len(request.eos)) * beams, sums.shape[1])
     if request.config.do_sample:
         seeds = None if request.seeds is None else [request.seeds[number] for number in items.number.tolist()]
-        check_scores(sums.max(dim=-1).values, items.number.tolist(), written.step)
+        check_scores(sums.amax(dim=-1), items.number.tolist(), written.step)
         chosen = draw_without_return(sums, count, seeds, written.step)
         best = sums.gather(1, chosen)
     else:
-        best, chosen = sums.topk(count, dim=1)
+        best, chosen = largest(sums, count)
         check_scores(best[:, 0], items.number.tolist(), written.step)
     parents, tokens = chosen // vocab_size, chosen % vocab_size
     if written.step + 1 == request.most:

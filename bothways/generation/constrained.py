@@ -15,6 +15,7 @@ from torch import Tensor
 
 from bothways.generation.constraints import Constraint, ConstraintListState
 from bothways.generation.hypotheses import Hypotheses, Trail, best_rows
+from bothways.generation.largest import largest
 from bothways.generation.request import Request, Result, check_scores
 from bothways.generation.written import Record, Written
 
@@ -113,7 +114,7 @@ def _advance(request: Request, live: list[_Item], written: Written, scores: Tens
     totals = torch.tensor([item.totals for item in live], device=scores.device).view(-1, 1)
     sums = scores + totals
     flat = sums.view(len(live), beams * vocab_size)
-    best, chosen = flat.topk(min(max(2, 1 + len(request.eos)) * beams, flat.shape[1]), dim=1)
+    best, chosen = largest(flat, min(max(2, 1 + len(request.eos)) * beams, flat.shape[1]))
     check_scores(best[:, 0], [item.number for item in live], written.step)
     rows, new = written.rows(), written.new
     parents, tokens = [], []

@@ -6,7 +6,7 @@ Shapes: B prompts, W columns of them, R returned rows, V vocab_size.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -35,8 +35,10 @@ from bothways.generation.group_beams import search_groups
 from bothways.generation.guessers import guesser_for
 from bothways.generation.inputs import CallInputs
 from bothways.generation.loop import write_rows
+from bothways.generation.processor import LogitsProcessorList
 from bothways.generation.prompts import Prompts
 from bothways.generation.request import Request, Result
+from bothways.generation.stopping import StoppingCriteriaList
 from bothways.generation.transition_scores import transition_scores
 from bothways.generation.unconditional import Unconditional
 
@@ -106,47 +108,23 @@ class GenerationMixin:
         mode = config.get_generation_mode(assistant_model)
         _check_call(config, mode, streamer, synced_gpus)
         call = CallInputs(self, config, inputs, rest)
-        prompts = call.prompts
-        most = new_tokens(
-            config,
-            kwargs,
-            width=prompts.given.shape[1],
-            longest=max(len(row) for row in prompts.rows),
-            limit=getattr(self, "longest_output", None),
-            unread=0 if mode is GenerationMode.CONTRASTIVE_SEARCH else 1,
-        )
-        config.min_new_tokens = least_new_tokens(config, width=prompts.given.shape[1])
-        config.max_new_tokens, config.min_length = most, 0
+        most = _set_lengths(config, kwargs, mode, call)
         call.check_memory(mode, most)
-        unconditional = Unconditional.of(
-            call.decoder, config, mode, prompts, most, negative_prompt_ids, negative_prompt_attention_mask
-        )
+        negative = (negative_prompt_ids, negative_prompt_attention_mask)
         processors = build_processors(
             config,
             encoder_input_ids=call.sources,
             prefix_allowed_tokens_fn=prefix_allowed_tokens_fn,
             logits_processor=logits_processor,
             device=self.device,
-            unconditional=unconditional,
+            unconditional=Unconditional.of(call.decoder, config, mode, call.prompts, most, *negative),
         )
-        request = Request(
-            start=lambda: call.decoder(most),
-            prompts=prompts.rows,
-            config=config,
-            processors=processors,
-            criteria=criteria_of(config, stopping_criteria, rest.get("tokenizer")),
-            most=most,
-            eos=token_ids(config.eos_token_id),
-            pad=call.pad,
-            seeds=call.seeds(),
-            streamer=streamer,
-            keep_scores=bool(config.return_dict_in_generate and config.output_scores),
-            keep_logits=bool(config.return_dict_in_generate and config.output_logits),
-        )
+        criteria = criteria_of(config, stopping_criteria, rest.get("tokenizer"))
+        request = _request(call, config, processors, criteria, most, streamer)
         if streamer is not None:
-            streamer.put(prompts.given.cpu())
+            streamer.put(call.prompts.given.cpu())
         result = _answer(request, mode, call, assistant_model)
-        return _in_form_of_caller(result, request, prompts, mode, bool(self.config.is_encoder_decoder))
+        return _in_form_of_caller(result, request, call.prompts, mode, bool(self.config.is_encoder_decoder))
 
     def compute_transition_scores(
         self,
@@ -180,6 +158,47 @@ def _check_call(config: GenerationConfig, mode: GenerationMode, streamer: Any, s
         raise InputError(
             f"num_return_sequences is {config.num_return_sequences}, expected 1 with an assistant or prompt lookup."
         )
+
+
+def _set_lengths(config: GenerationConfig, named: Mapping[str, Any], mode: GenerationMode, call: CallInputs) -> int:
+    """Say all lengths in new tokens, whatever the caller said them in. Returns how many a row may have."""
+    width = call.prompts.given.shape[1]
+    most = new_tokens(
+        config,
+        named,
+        width=width,
+        longest=max(len(row) for row in call.prompts.rows),
+        limit=getattr(call.model, "longest_output", None),
+        unread=0 if mode is GenerationMode.CONTRASTIVE_SEARCH else 1,
+    )
+    config.min_new_tokens = least_new_tokens(config, width=width)
+    config.max_new_tokens, config.min_length = most, 0
+    return most
+
+
+def _request(
+    call: CallInputs,
+    config: GenerationConfig,
+    processors: LogitsProcessorList,
+    criteria: StoppingCriteriaList,
+    most: int,
+    streamer: Any,
+) -> Request:
+    asked = bool(config.return_dict_in_generate)
+    return Request(
+        start=lambda: call.decoder(most),
+        prompts=call.prompts.rows,
+        config=config,
+        processors=processors,
+        criteria=criteria,
+        most=most,
+        eos=token_ids(config.eos_token_id),
+        pad=call.pad,
+        seeds=call.seeds(),
+        streamer=streamer,
+        keep_scores=asked and bool(config.output_scores),
+        keep_logits=asked and bool(config.output_logits),
+    )
 
 
 def _answer(request: Request, mode: GenerationMode, call: CallInputs, assistant: Any) -> Result:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from bothways.generation.hypotheses import Hypotheses, Trail, best_rows
+from bothways.generation.largest import largest
 from bothways.generation.request import Request, Result, check_scores
 from bothways.generation.written import Record, Written
 
@@ -122,7 +123,7 @@ def _advance_group(
     own = slice(group * size, (group + 1) * size)
     totals = torch.tensor([item.totals[own] for item in live], device=scores.device).view(-1, 1)
     sums = (scores + totals).view(len(live), size * vocab_size)
-    best, chosen = sums.topk(min(max(2, 1 + len(request.eos)) * size, sums.shape[1]), dim=1)
+    best, chosen = largest(sums, min(max(2, 1 + len(request.eos)) * size, sums.shape[1]))
     check_scores(best[:, 0], [int(item.rows[0]) // beams for item in live], written.step)
     news = written.new.view(len(live), beams, written.step)
     for index, (item, sums_here, flat) in enumerate(zip(live, best.tolist(), chosen.tolist(), strict=True)):

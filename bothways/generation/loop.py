@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from bothways.generation.decoder import Decoder
+from bothways.generation.largest import likeliest
 from bothways.generation.request import Request, Result, check_scores
 from bothways.generation.sampling import Sampler
 from bothways.generation.written import Answers, Record, Written
@@ -52,7 +53,7 @@ def write_rows(request: Request) -> Result:
 
 def greedy(scores: Tensor, step: int, answers: Answers) -> Tensor:
     """The likeliest token of each row, int64 (R,)."""
-    best, tokens = scores.max(dim=-1)
+    best, tokens = likeliest(scores)
     check_scores(best, answers.numbers(), step)
     return tokens
 
