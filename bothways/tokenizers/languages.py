@@ -130,6 +130,7 @@ class LanguageRows(PreTrainedTokenizerBase):
             return self.convert_tokens_to_ids(code)
         if code is None:
             raise TokenizerError(f"{name} is not set, so targets have no language. Set tokenizer.{name} = 'ro_RO'.")
-        near = nearest(str(code), known, most=1)
+        language = f"{str(code)[:2].lower()}_"  # 'fr' and 'fr_FR' mean 'fr_XX'
+        near = [name for name in known if name.startswith(language)] or nearest(str(code), known, most=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise TokenizerError(f"unknown {name} {code!r}.{hint} Known: {', '.join(self.languages)}.")

@@ -100,7 +100,7 @@ class MarianTokenizer(PlainTokenizer, EosRows):
         """The pieces of a text, also those that the vocabulary lacks."""
         if pair is None and not add_special_tokens and isinstance(text, str):
             with self._lock:
-                return self._pieces(text, [] if self.split_special_tokens else self._added())
+                return self._cut_rows([text], False, [] if self.split_special_tokens else self._added())[0]
         return self.convert_ids_to_tokens(self.encode(text, pair, add_special_tokens, **options))
 
     def convert_tokens_to_string(self, tokens: list[str]) -> str:
@@ -212,19 +212,22 @@ class MarianTokenizer(PlainTokenizer, EosRows):
     ) -> list[Encoding]:
         added = [] if (self.split_special_tokens if split_special is None else split_special) else self._added()
         with self._lock:
-            try:
-                cut = [
-                    tuple(self._cut(part, words, added) for part in row)
-                    if is_pair(row, words)
-                    else self._cut(row, words, added)
-                    for row in rows
-                ]
-            except (TypeError, UnicodeError):
-                raise explain_refusal(rows, words) from None
+            cut = self._cut_rows(rows, words, added)
             return super()._run_engine(cut, limits, add_special_tokens, True, split_special=False, offsets=False)
 
     def _token_counts(self, texts: list[Any], words: bool) -> list[int]:
         return list(map(len, texts))  # they are pieces already
+
+    def _cut_rows(self, rows: list[Any], words: bool, added: list[AddedToken]) -> list[Any]:
+        try:
+            return [
+                tuple(self._cut(part, words, added) for part in row)
+                if is_pair(row, words)
+                else self._cut(row, words, added)
+                for row in rows
+            ]
+        except (TypeError, UnicodeEncodeError):
+            raise explain_refusal(rows, words) from None
 
     def _cut(self, text: Any, words: bool, added: list[AddedToken]) -> list[str]:
         """Pieces of a text, or of words one after the other."""

@@ -48,7 +48,12 @@ class SentencePieceEncoder:
             self._model = _algorithm(model, path)
 
     def pieces(self, text: str) -> list[str]:
-        """The pieces of a text; a run of characters that the model does not know is one piece."""
+        """The pieces of a text; a run of characters that the model does not know is one piece.
+
+        Raises:
+            UnicodeEncodeError: a lone surrogate.
+        """
+        text.encode("utf-8")
         with guarded("the input cannot be encoded"):
             text = self._normalized(text)
             if not text:

@@ -163,13 +163,18 @@ def golden() -> dict:
     """The ids of every hostile text and pair under every kind of tokeniser."""
     from tokenizer_kinds import KINDS, build
     from tokenizer_samples import HOSTILE, PAIRS
+    from writing_kinds import WRITING, build_writing
 
     texts = [*HOSTILE, *TEXT]
+    tokenizers = {kind: build(kind) for kind in KINDS} | {kind: build_writing(kind) for kind in WRITING}
     return {
         "texts": texts,
         "pairs": [list(pair) for pair in PAIRS],
-        "ids": {kind: build(kind)(texts)["input_ids"] for kind in KINDS},
-        "pair_ids": {kind: build(kind)(PAIRS)["input_ids"] for kind in KINDS},
+        "ids": {kind: tokenizer(texts)["input_ids"] for kind, tokenizer in tokenizers.items()},
+        "pair_ids": {kind: tokenizer(PAIRS)["input_ids"] for kind, tokenizer in tokenizers.items()},
+        "target_ids": {
+            kind: tokenizers[kind](text_target=texts)["input_ids"] for kind in ("mbart", "mbart50", "marian")
+        },
     }
 
 
@@ -182,6 +187,6 @@ if __name__ == "__main__":
         train_openai_gpt()
         train_writing()
     rows = golden()
-    for part in ("ids", "pair_ids"):
+    for part in ("ids", "pair_ids", "target_ids"):
         rows[part] = {kind: [" ".join(map(str, ids)) for ids in found] for kind, found in rows[part].items()}
     (HERE / "golden_ids.json").write_text(json.dumps(rows, indent=1, ensure_ascii=True) + "\n", encoding="utf-8")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from tokenizer_kinds import KINDS, build
+from writing_kinds import WRITING, build_writing
 
 GOLDEN = json.loads((Path(__file__).parent / "golden_ids.json").read_text(encoding="utf-8"))
 
@@ -13,16 +14,18 @@ def rows(written):
     return [[int(number) for number in row.split()] for row in written]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, *WRITING])
 def test_ids(kind):
-    tokenizer = build(kind)
+    tokenizer = build(kind) if kind in KINDS else build_writing(kind)
     assert tokenizer(GOLDEN["texts"])["input_ids"] == rows(GOLDEN["ids"][kind])
     pairs = [tuple(pair) for pair in GOLDEN["pairs"]]
     assert tokenizer(pairs)["input_ids"] == rows(GOLDEN["pair_ids"][kind])
+    if kind in GOLDEN["target_ids"]:
+        assert tokenizer(text_target=GOLDEN["texts"])["input_ids"] == rows(GOLDEN["target_ids"][kind])
 
 
 def test_the_file_is_complete():
-    assert set(GOLDEN["ids"]) == set(GOLDEN["pair_ids"]) == set(KINDS)
+    assert set(GOLDEN["ids"]) == set(GOLDEN["pair_ids"]) == {*KINDS, *WRITING}
     assert all(len(ids) == len(GOLDEN["texts"]) >= 40 for ids in GOLDEN["ids"].values())
 
 
@@ -44,3 +47,35 @@ def test_some_ids_by_hand():
     assert (xlm.unk_token_id, xlm.mask_token_id) == (3, len(xlm) - 1)
     assert albert("the", "sea")["token_type_ids"] == [0, 0, 0, 1, 1]
     assert albert("THÉ")["input_ids"] == albert("the")["input_ids"] == [2, albert.convert_tokens_to_ids("▁the"), 3]
+
+
+def test_some_ids_of_writers_by_hand():
+    t5, mbart, mbart50, pegasus, llama, marian = map(
+        build_writing, ("t5", "mbart", "mbart50", "pegasus", "llama", "marian")
+    )
+    assert (t5.pad_token_id, t5.eos_token_id, t5.unk_token_id, len(t5)) == (0, 1, 2, 362)
+    assert t5("<extra_id_0> <extra_id_99>")["input_ids"] == [361, 262, 1]
+    assert t5("the", "sea")["input_ids"] == [t5.convert_tokens_to_ids("▁the"), 1, t5.convert_tokens_to_ids("▁sea"), 1]
+    sea = mbart.convert_tokens_to_ids("▁sea")
+    assert mbart("sea", text_target="sea")["input_ids"] == [sea, 2, mbart.convert_tokens_to_ids("en_XX")]
+    assert mbart("sea", text_target="sea")["labels"] == [sea, 2, mbart.convert_tokens_to_ids("ro_RO")]
+    assert mbart50("sea", text_target="sea")["labels"] == [mbart50.lang_code_to_id["ro_RO"], sea, 2]
+    assert pegasus("sea")["input_ids"] == [t5.convert_tokens_to_ids("▁sea") + 103, 1]
+    assert pegasus.convert_tokens_to_ids(["<mask_1>", "<mask_2>", "<unk_2>", "<unk_102>", "<unk>"]) == [
+        2,
+        3,
+        4,
+        104,
+        105,
+    ]
+    assert llama("\x01")["input_ids"] == [1, llama.convert_tokens_to_ids("▁"), llama.convert_tokens_to_ids("<0x01>")]
+    vocab = marian.get_vocab()
+    assert marian(">>de<< the 東京 \U0001f9d1")["input_ids"] == (
+        [vocab[token] for token in (">>de<<", "▁the", "▁", "東京", "▁", "\U0001f9d1", "</s>")])  # fmt: skip
+    assert marian("the 東東")["input_ids"] == [
+        vocab["▁the"],
+        vocab["▁"],
+        vocab["<unk>"],
+        vocab["</s>"],
+    ]  # one unknown piece
+    assert marian(text_target="Straße")["input_ids"] != marian("Straße")["input_ids"]

@@ -81,7 +81,8 @@ def test_attributes_and_rows(pair):
         if not getattr(mine, "add_bos_token", False) or "Llama" in type(mine).__name__:
             assert built == reference.build_inputs_with_special_tokens([150, 151], other)
         assert len(built) == 2 + len(other or []) + mine.num_special_tokens_to_add(other is not None)
-        assert mine.get_special_tokens_mask([150, 151], other) == [int(index not in (150, 151, 160, 161)) for index in built]
+        marks = [int(index not in (150, 151, 160, 161)) for index in built]
+        assert mine.get_special_tokens_mask([150, 151], other) == marks
         assert len(mine.create_token_type_ids_from_sequences([150, 151], other)) == len(built)
 
 

@@ -1,12 +1,13 @@
 """The tokenisers that write, over small vocabularies, ours and the reference's."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 from tokenizer_kinds import FILES
 from tokenizers import AddedToken
 
 BPE = {"vocab_file": str(FILES / "vocab.json"), "merges_file": str(FILES / "merges.txt")}
-GPT = {name: str(FILES / "openai-gpt" / file) for name, file in (("vocab_file", "vocab.json"), ("merges_file", "merges.txt"))}  # fmt: skip
+GPT = {name: str(FILES / "openai-gpt" / Path(file).name) for name, file in BPE.items()}
 T5 = {"vocab_file": str(FILES / "t5" / "spiece.model")}
 MBART = {"vocab_file": str(FILES / "sentencepiece.bpe.model")}
 LLAMA = {"vocab_file": str(FILES / "llama" / "tokenizer.model")}
