@@ -19,8 +19,8 @@ any, ``is_split_into_words``    the caller's words            the caller's
 So punctuation is a word of its own in WordPiece and byte-level BPE, and part of its neighbour in Unigram. What counts
 as white space in Unigram is said by the rules of the model, which in published ones turn all of it into spaces. Special
 tokens that the tokeniser adds have no word (None); ``[MASK]`` and the like inside the text are words. The two texts of
-a pair count from 0 each. A ``tokenizer.json`` without a pre-tokeniser, and Llama's, makes one word of the whole text. GPT's words are
-WordPiece's; Marian's calls have no encodings.
+a pair count from 0 each. A ``tokenizer.json`` without a pre-tokeniser makes one word of the whole text, and so does
+Llama's. GPT's words are those of WordPiece; Marian's calls have no encodings.
 
 **Offsets** are characters of the text as it came in (of the word, with ``is_split_into_words``), the same as the
 reference library's. They are not yet fit for answers: a Unigram token includes the space that opens its word (``▁late``
