@@ -137,17 +137,37 @@ class StopStringCriteria(_RowsCriteria):
         return torch.tensor(ended, device=rows.ids.device)
 
     def _completed(self, row: Tensor) -> bool:
-        count = min(2 * self._longest + 8, len(row))
-        while True:
-            ids = row[len(row) - count :].tolist()
-            text = self._text(ids)
-            if count == len(row) or len(text) >= self._longest + _BYTES_OF_A_CHARACTER:
-                break
-            count = min(2 * count, len(row))  # tokens without text, and parts of characters
-        if not any(stop in text for stop in self.stop_strings):
+        ids, text = self._tail(row)
+        found = [stop for stop in self.stop_strings if stop in text]
+        if not found:
             return False
-        known = _shared(self._text(ids[:-1]), text)
-        return any(text.find(stop, max(known - len(stop) + 1, 0)) >= 0 for stop in self.stop_strings)
+        before = self._text_before(ids)
+        return any(_occurrences(stop, text) > _occurrences(stop, before) for stop in found)
+
+    def _tail(self, row: Tensor) -> tuple[list[int], str]:
+        """The last tokens of a row, enough for every stop string, and their text.
+
+        They begin with a whole character where that can be: after half of one, some decoders break all that follow.
+        """
+        count = 2 * self._longest + 8
+        while True:
+            for shift in range(_BYTES_OF_A_CHARACTER):
+                ids = row[-(count + shift) :].tolist()
+                text = self._text(ids)
+                if not text.startswith(_BROKEN):
+                    break
+            if len(ids) == len(row) or len(text) >= self._longest + _BYTES_OF_A_CHARACTER:
+                return ids, text
+            count *= 2  # tokens without text, and parts of characters
+
+    def _text_before(self, ids: list[int]) -> str:
+        """The text before the last token, or before the character that it completes.
+
+        While a character is not complete, some decoders show those before it as broken too.
+        """
+        texts = (self._text(ids[:-parts]) for parts in range(1, _BYTES_OF_A_CHARACTER + 1))
+        last = next(texts)
+        return last if not last.endswith(_BROKEN) else next((t for t in texts if not t.endswith(_BROKEN)), last)
 
     def _text(self, ids: list[int]) -> str:
         tokens = self.tokenizer.convert_ids_to_tokens(self._before + ids)
@@ -206,6 +226,8 @@ def build_criteria(
 
 
 _BYTES_OF_A_CHARACTER = 4
+_BROKEN = "\N{REPLACEMENT CHARACTER}"
+"""What decoders show in place of a character whose bytes are not all there."""
 
 
 def _ask_by_length(criterion: Callable[..., Any], rows: Rows, scores: Any, **kwargs: Any) -> Tensor:
@@ -226,9 +248,9 @@ def _of_rows(scores: Any, chosen: Tensor, count: int) -> Any:
     return scores[chosen] if isinstance(scores, Tensor) and len(scores) == count else scores
 
 
-def _shared(first: str, second: str) -> int:
-    """How many characters two texts share at their beginning."""
-    for place, (a, b) in enumerate(zip(first, second, strict=False)):
-        if a != b:
-            return place
-    return min(len(first), len(second))
+def _occurrences(part: str, text: str) -> int:
+    """How often a text occurs in another, also where occurrences overlap."""
+    count, place = 0, text.find(part)
+    while place >= 0:
+        count, place = count + 1, text.find(part, place + 1)
+    return count

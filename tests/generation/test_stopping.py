@@ -148,6 +148,34 @@ def test_stop_strings_that_began_in_the_prompt_or_lie_behind() -> None:
     assert bool(criterion(torch.tensor([ids[0] + ids[1] + ids[2]]), None)) is False, "it is not at the end any more"
 
 
+def test_characters_of_several_tokens_do_not_complete_what_is_before_them() -> None:
+    tokenizer = tiny_tokenizers.byte_fallback()
+    row = tokenizer("好世", add_special_tokens=False)["input_ids"]
+    criterion = StopStringCriteria(tokenizer, "好")
+    ended = [bool(criterion(torch.tensor([row[:end]]), None)) for end in range(1, len(row) + 1)]
+    assert ended == [False] * 3 + [True] + [False] * 3, "a mark of the word, three bytes, three bytes"
+    row = tokenizer("好🙂", add_special_tokens=False)["input_ids"]
+    assert not bool(criterion(torch.tensor([row]), None)), "four bytes"
+    byte_row = tiny_tokenizers.byte_level()("好" * 9, add_special_tokens=False)["input_ids"][:-1]
+    assert not StopStringCriteria(tiny_tokenizers.byte_level(), "好")(torch.tensor([byte_row]), None)
+
+
+@pytest.mark.parametrize("kind", ["byte_level", "byte_fallback"])
+def test_stop_strings_are_found_after_any_number_of_characters_in_bytes(kind: str) -> None:
+    tokenizer = tiny_tokenizers.ALL[kind]()
+    for count in range(1, 40):
+        row = tokenizer("世" * count + "好🙂", add_special_tokens=False)["input_ids"]
+        assert bool(StopStringCriteria(tokenizer, ["🙂"])(torch.tensor([row]), None))
+        assert not bool(StopStringCriteria(tokenizer, ["🙂"])(torch.tensor([row[:-1]]), None))
+
+
+def test_stop_strings_may_overlap_themselves() -> None:
+    tokenizer = tiny_tokenizers.byte_level()
+    ids = tokenizer.convert_tokens_to_ids(list("xaaa"))
+    criterion = StopStringCriteria(tokenizer, "aa")
+    assert [bool(criterion(torch.tensor([ids[:end]]), None)) for end in range(1, 5)] == [False, False, True, True]
+
+
 def test_stop_strings_in_rows_of_uneven_length() -> None:
     tokenizer = tiny_tokenizers.byte_level()
     texts = ["stop", "the fox and the stop", "fox"]
