@@ -161,6 +161,7 @@ _WHERE: dict[str, str] = {
     "AdamW": "bothways.engine.optimizers",
     "Adafactor": "bothways.engine.optimizers",
     "Trainer": "bothways.trainer.trainer",
+    "Seq2SeqTrainer": "bothways.trainer.seq2seq",
     "set_seed": "bothways.engine.seeds",
     "train": "bothways.training",
     "pipeline": "bothways.pipelines",

@@ -24,7 +24,6 @@ from bothways.models.vocabulary import WithVocabulary
 from bothways.nn.stack import TransformerStack
 from bothways.resolver.adapters import Encoder, recorded_encoder
 
-
 WRITING_HEADS = frozenset({"causal-lm", "seq2seq-lm"})
 
 

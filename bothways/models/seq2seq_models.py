@@ -260,10 +260,10 @@ class Seq2SeqLMModel(WritingModel, Seq2SeqBody):
         if decoder_input_ids is None and decoder_inputs_embeds is None:
             if labels is not None:
                 decoder_input_ids = body.shift_right(labels)
-                if decoder_attention_mask is None:
-                    decoder_attention_mask = up_to_the_last(labels != -100)
             elif body.reads_input_twice:
                 decoder_input_ids = body._input_again(input_ids)
+        if decoder_attention_mask is None and labels is not None and labels.ndim == 2:
+            decoder_attention_mask = up_to_the_last(labels != -100)
         call = Seq2SeqCall(body, output_hidden_states, output_attentions)
         call.encode(input_ids, attention_mask, inputs_embeds, encoder_outputs)
         decoded = call.decode(

@@ -23,6 +23,7 @@ _WHERE: dict[str, str] = {
     **dict.fromkeys(_CALLBACKS, "callbacks"),
     **dict.fromkeys(("TrainerState", "TrainerControl", "ExportableState"), "state"),
     **dict.fromkeys(("TrainingArguments", "Seq2SeqTrainingArguments"), "arguments"),
+    "Seq2SeqTrainer": "seq2seq",
     **dict.fromkeys(("HfArgumentParser", "HfArg"), "argument_parser"),
 }
 

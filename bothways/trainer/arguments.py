@@ -201,24 +201,13 @@ class TrainingArguments(ArgumentGroups, metaclass=AcceptsOldNames):
 
 @dataclasses.dataclass
 class Seq2SeqTrainingArguments(TrainingArguments):
-    """``TrainingArguments`` with the fields for models that write text, so that programs that read them run.
+    """``TrainingArguments`` with the fields of ``Seq2SeqTrainer``."""
 
-    Raises:
-        UsageError: ``predict_with_generate`` or ``sortish_sampler`` is set: the models here read text.
-    """
-
-    sortish_sampler: bool = argument(False, "Not supported; use train_sampling_strategy=group_by_length.")
-    predict_with_generate: bool = argument(False, "Not supported: the models here do not write text.")
-    generation_max_length: int | None = argument(None, "No effect.")
-    generation_num_beams: int | None = argument(None, "No effect.")
-    generation_config: Any = argument(None, "No effect.")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.predict_with_generate:
-            raise UsageError("predict_with_generate=True is not supported: the models here read text and write none.")
-        if self.sortish_sampler:
-            raise UsageError('sortish_sampler=True is not supported. Use train_sampling_strategy="group_by_length".')
+    sortish_sampler: bool = argument(False, "No effect, as in the ecosystem; see train_sampling_strategy.")
+    predict_with_generate: bool = argument(False, "Evaluate what the model writes, not its scores of the labels.")
+    generation_max_length: int | None = argument(None, "Longest text written in evaluation, in tokens.")
+    generation_num_beams: int | None = argument(None, "Beams in evaluation.")
+    generation_config: Any = argument(None, "A GenerationConfig for evaluation, or the name or path of one.")
 
 
 def _process_group() -> Any:

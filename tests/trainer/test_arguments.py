@@ -439,13 +439,9 @@ def test_the_sanitised_form_has_plain_values_only():
     assert {type(value) for value in clean.values()} <= {bool, int, float, str}
 
 
-def test_models_that_write_text_are_refused():
-    args = Seq2SeqTrainingArguments("x", generation_max_length=5, evaluation_strategy="epoch")
-    assert args.do_eval and args.generation_max_length == 5
-    with pytest.raises(UsageError, match="predict_with_generate=True is not supported"):
-        Seq2SeqTrainingArguments("x", predict_with_generate=True)
-    with pytest.raises(UsageError, match="train_sampling_strategy"):
-        Seq2SeqTrainingArguments("x", sortish_sampler=True)
+def test_arguments_of_models_that_write():
+    args = Seq2SeqTrainingArguments("x", generation_max_length=5, evaluation_strategy="epoch", predict_with_generate=True)
+    assert args.do_eval and args.generation_max_length == 5 and args.predict_with_generate
 
 
 def test_the_names_of_schedules_and_optimizers_are_those_of_the_engine_and_the_reference():
