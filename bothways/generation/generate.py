@@ -139,8 +139,12 @@ class GenerationMixin:
 
 def who_can_generate(classes: Iterable[type]) -> list[str]:
     """The model types among some classes that can write, for the sentence that refuses the others."""
-    types = {getattr(c, "config_class", None) for c in classes if issubclass(c, GenerationMixin)}
-    return sorted({t.model_type for t in types if t is not None})
+    found = [
+        getattr(model_class, "config_class", None)
+        for model_class in classes
+        if issubclass(model_class, GenerationMixin)
+    ]
+    return sorted({config.model_type for config in found if config is not None})
 
 
 def _check_call(config: GenerationConfig, mode: GenerationMode, streamer: Any, synced_gpus: bool | None) -> None:

@@ -69,21 +69,15 @@ class CallInputs:
             ids = torch.tensor([bos[:1]], device=self.model.device)
         if ids is not None and embeds is not None:
             raise InputError("input_ids and inputs_embeds were both passed: pass one of them.")
-        self.encoder = {
-            "input_ids": None if encoded is not None else ids,
-            "attention_mask": mask,
-            "inputs_embeds": None if encoded is not None else embeds,
-            "encoder_outputs": encoded,
-        }
-        hidden = embeds if encoded is None else encoded[0]
-        count = len(ids) if ids is not None else len(hidden)
+        read = next(one for one in (ids, embeds, None if encoded is None else encoded[0]) if one is not None)
+        self.encoder = {"input_ids": ids, "inputs_embeds": embeds, "attention_mask": mask, "encoder_outputs": encoded}
         start = self.config.decoder_start_token_id
         start = self.config.bos_token_id if start is None else start
         own, own_mask = rest.get("decoder_input_ids"), rest.get("decoder_attention_mask")
         device = self.model.device
         own = None if own is None else own.to(device, torch.int64)
         own_mask = None if own_mask is None else own_mask.to(device)
-        self.prompts = decoder_prompts(own, own_mask, count=count, start=start, device=device)
+        self.prompts = decoder_prompts(own, own_mask, count=len(read), start=start, device=device)
         if ids is None:
             self.sources = None
         else:
@@ -97,8 +91,18 @@ class CallInputs:
             longest: tokens to make room for before the new ones; None for those of the longest prompt.
         """
         longest = max(len(row) for row in self.prompts.rows) if longest is None else longest
+        encoder = dict(self.encoder)
+        if encoder.get("encoder_outputs") is not None:
+            if model is None:
+                encoder |= {"input_ids": None, "inputs_embeds": None}
+            else:
+                encoder["encoder_outputs"] = None
+        if encoder and model is not None and encoder["input_ids"] is None:
+            raise InputError(
+                "an assistant_model reads the inputs itself: pass input_ids, not what the encoder made of them."
+            )
         model = self.model if model is None else model
-        return model.start_decoding(rows=len(self.prompts.rows), capacity=longest + most, **self.encoder)
+        return model.start_decoding(rows=len(self.prompts.rows), capacity=longest + most, **encoder)
 
     def seeds(self) -> list[int] | None:
         """For each prompt the number that its draws follow from."""

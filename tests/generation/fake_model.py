@@ -54,6 +54,7 @@ class FakeModel(GenerationMixin):
     def __init__(self, vocab_size=13, seed=0, longest=None, scale=3.0, **settings):
         draw = torch.Generator().manual_seed(seed)
         self.table = torch.randn(vocab_size, vocab_size, vocab_size, generator=draw) * scale
+        self.table[:, :, 0] = -60.0  # padding is never written, so that tests can tell it
         self.vectors = torch.randn(vocab_size, vocab_size, 4, generator=draw)
         self.config = SimpleNamespace(vocab_size=vocab_size, is_encoder_decoder=False)
         self.device, self.longest_output = torch.device("cpu"), longest

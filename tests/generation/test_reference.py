@@ -14,7 +14,7 @@ from tests.models.reference import tiny_pair
 TASKS = {"gpt2": "causal-lm", "t5": "seq2seq-lm"}
 MOST = 9
 PAD = 0
-BLOCKS = int(os.environ.get("BOTHWAYS_DRAWN_BLOCKS", "3"))
+BLOCKS = int(os.environ.get("BOTHWAYS_DRAWN_BLOCKS", "2"))
 """Blocks of twenty drawn settings for each model; a thorough run takes more."""
 
 
