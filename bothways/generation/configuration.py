@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bothways.errors import ConfigError, InputError, ModelNotFoundError
 from bothways.files import read_json, write_text
 from bothways.generation.settings import DEFAULTS, EXTRA_OUTPUT_FLAGS, NONE_MEANS_DEFAULT
-from bothways.generation.settings_checks import problems_of
+from bothways.generation.settings_checks import idle_settings, problems_of
 
 GENERATION_CONFIG_NAME = "generation_config.json"
 
@@ -63,13 +63,19 @@ class GenerationConfig:
         """Called only when there is no attribute of that name."""
         raise AttributeError(f"{type(self).__name__} has no setting {name!r}")
 
-    def validate(self) -> None:
+    def validate(self, strict: bool = False) -> None:
         """Check every value, and that they fit together.
+
+        Args:
+            strict: refuse settings that do nothing, too.
 
         Raises:
             InputError: naming all problems.
         """
         found = problems_of(self)
+        idle = idle_settings(self) if strict and not found else None
+        if idle:
+            found.append(idle)
         if found:
             raise InputError(" ".join(found))
 

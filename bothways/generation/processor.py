@@ -13,6 +13,7 @@ from __future__ import annotations
 import inspect
 from abc import abstractmethod
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from torch import Tensor
@@ -103,19 +104,22 @@ def call_by_length(processor: Callable[..., Tensor], rows: Rows, scores: Tensor,
 
 def _further(processor: Callable[..., Tensor], given: dict[str, Any]) -> dict[str, Any]:
     """The arguments beyond ids and scores for a processor that asks for any."""
-    asked = list(inspect.signature(_what_is_called(processor)).parameters.values())[2:]
+    of_class = isinstance(processor, LogitsProcessor)
+    asked = _asked_by_class(processor.__class__) if of_class else _asked(processor, 2)  # type: ignore[arg-type]
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in asked):
         return given
     missing = [p.name for p in asked if p.name not in given and p.default is p.empty]
     if missing:
-        raise InputError(
-            f"{type(processor).__name__} asks for {', '.join(missing)}: pass them to the list of processors."
-        )
+        raise InputError(f"{type(processor).__name__} asks for {', '.join(missing)}: pass them to the list as well.")
     return {parameter.name: given[parameter.name] for parameter in asked if parameter.name in given}
 
 
-def _what_is_called(processor: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """``process`` where the library's own ``__call__`` and ``for_rows`` only hand over to it."""
-    if isinstance(processor, RowsProcessor) and type(processor).__call__ is RowsProcessor.__call__:
-        return processor.process
-    return processor
+@lru_cache(maxsize=256)
+def _asked_by_class(cls: type[LogitsProcessor]) -> tuple[inspect.Parameter, ...]:
+    """What processors of a class ask for; the library's own say it in ``process``."""
+    own = issubclass(cls, RowsProcessor) and cls.__call__ is RowsProcessor.__call__
+    return _asked(cls.process if own else cls.__call__, 3)  # type: ignore[attr-defined]
+
+
+def _asked(call: Callable[..., Any], first: int) -> tuple[inspect.Parameter, ...]:
+    return tuple(inspect.signature(call).parameters.values())[first:]

@@ -69,13 +69,15 @@ class TopPLogitsWarper(_TailCutter):
         self.top_p = float(checked_number("top_p", top_p, least=0, most=1))
 
     def process(self, rows: Rows, scores: Tensor) -> Tensor:
-        # Tokens that are impossible already need no sorting: after top_k these are nearly all.
-        possible = max(int((scores != -math.inf).sum(dim=-1).max()), 1)
-        best, where = torch.topk(scores, possible)
-        ascending = best.flip(-1)
-        tail = ascending.softmax(dim=-1).cumsum(dim=-1) <= 1 - self.top_p
+        probabilities = scores.softmax(dim=-1)
+        # All tokens below this together have less than what is cut, so that only the others need sorting.
+        surely_cut = (1 - self.top_p) / scores.shape[-1]
+        likely = max(int((probabilities > surely_cut).sum(dim=-1).max()), self.min_tokens_to_keep)
+        where = torch.topk(scores, min(likely, scores.shape[-1])).indices.flip(-1)  # the least likely first
+        others = probabilities.scatter(-1, where, 0.0).sum(dim=-1, keepdim=True)
+        tail = others + probabilities.gather(-1, where).cumsum(dim=-1) <= 1 - self.top_p
         tail[..., -self.min_tokens_to_keep :] = False
-        return self._cut(scores, torch.ones_like(scores, dtype=torch.bool).scatter(-1, where, tail.flip(-1)))
+        return self._cut(scores, torch.ones_like(scores, dtype=torch.bool).scatter(-1, where, tail))
 
 
 class MinPLogitsWarper(_TailCutter):

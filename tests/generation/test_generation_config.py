@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -257,7 +258,13 @@ def test_settings_of_published_files_and_numpy_are_taken(values: dict[str, Any])
     ],
 )
 def test_settings_that_do_nothing_are_named_in_one_sentence(values: dict[str, Any], said: str | None) -> None:
-    assert idle_settings(GenerationConfig(**values)) == said
+    config = GenerationConfig(**values)
+    assert idle_settings(config) == said
+    if said is None:
+        config.validate(strict=True)
+    else:
+        with pytest.raises(InputError, match=re.escape(said)):
+            config.validate(strict=True)
 
 
 @pytest.mark.parametrize(
