@@ -28,15 +28,14 @@ def merges_of_pieces(
     Raises:
         TokenizerError: a piece is longer than ``MAX_CHARS``.
     """
-    ids = {piece.text: index for index, piece in enumerate(pieces)}
+    known = {piece.text for piece in pieces}
     found: list[tuple[float, int, int, str, str]] = []
     for token, score in dict(scores).items():
         if len(token) > MAX_CHARS:
             raise TokenizerError(
                 f"{path} has a piece of {len(token):,} characters; in BPE models up to {MAX_CHARS} are read."
             )
-        halves = [(token[:n], token[n:]) for n in range(1, len(token)) if token[:n] in ids and token[n:] in ids]
-        halves.sort(key=lambda pair: (ids[pair[0]], ids[pair[1]]))
-        found += [(score, len(left), len(right), left, right) for left, right in halves]
+        halves = ((token[:n], token[n:]) for n in range(1, len(token)))
+        found += [(score, len(a), len(b), a, b) for a, b in halves if a in known and b in known]
     found.sort(key=lambda merge: merge[:3], reverse=True)
     return [(left, right) for _, _, _, left, right in found]

@@ -172,10 +172,21 @@ def golden() -> dict:
         "pairs": [list(pair) for pair in PAIRS],
         "ids": {kind: tokenizer(texts)["input_ids"] for kind, tokenizer in tokenizers.items()},
         "pair_ids": {kind: tokenizer(PAIRS)["input_ids"] for kind, tokenizer in tokenizers.items()},
+        "plain_texts": {
+            kind: plain_texts(kind, texts) for kind in ("t5", "mbart50", "pegasus", "llama", "llama-new", "marian")
+        },
         "target_ids": {
             kind: tokenizers[kind](text_target=texts)["input_ids"] for kind in ("mbart", "mbart50", "marian")
         },
     }
+
+
+def plain_texts(kind: str, texts: list[str]) -> list[str]:
+    """What the plain class makes of the ids of ``texts``."""
+    from writing_kinds import build_writing
+
+    plain = build_writing(kind, fast=False)
+    return [plain.decode(ids) for ids in plain(text_target=texts)["input_ids"]]
 
 
 if __name__ == "__main__":

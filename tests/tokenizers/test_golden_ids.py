@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from make_vocabularies import plain_texts
 from tokenizer_kinds import KINDS, build
 from writing_kinds import WRITING, build_writing
 
@@ -22,6 +23,12 @@ def test_ids(kind):
     assert tokenizer(pairs)["input_ids"] == rows(GOLDEN["pair_ids"][kind])
     if kind in GOLDEN["target_ids"]:
         assert tokenizer(text_target=GOLDEN["texts"])["input_ids"] == rows(GOLDEN["target_ids"][kind])
+
+
+@pytest.mark.parametrize("kind", GOLDEN["plain_texts"])
+def test_texts_of_plain_classes(kind):
+    """Compared with the reference where the package ``sentencepiece`` is (``test_writing_parity``)."""
+    assert plain_texts(kind, GOLDEN["texts"]) == GOLDEN["plain_texts"][kind]
 
 
 def test_the_file_is_complete():
@@ -79,3 +86,11 @@ def test_some_ids_of_writers_by_hand():
         vocab["</s>"],
     ]  # one unknown piece
     assert marian(text_target="Straße")["input_ids"] != marian("Straße")["input_ids"]
+    assert marian.tokenize("<s>") == ["▁", "<", "s", ">"]  # not the control piece of that name
+
+
+def test_broken_characters_of_llama():
+    plain = build_writing("llama", fast=False)
+    euro = plain.convert_tokens_to_ids(["<0xE2>", "<0x82>", "<0xAC>"])
+    assert plain.decode(euro) == "€"
+    assert plain.decode([*euro[:2], plain.convert_tokens_to_ids("a")]) == "\ufffd\ufffda"  # one for each byte
