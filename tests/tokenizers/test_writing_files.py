@@ -230,6 +230,14 @@ def test_rows_of_llama_may_change_later():
     assert build_writing("llama").padding_side == "left" and build_writing("llama", fast=False).padding_side == "right"
 
 
+def test_rows_of_gpt2_with_a_beginning():
+    """As in the reference, the plain class begins each text of a pair, the fast one only the row."""
+    for fast, row in ((True, [0, 70, 71]), (False, [0, 70, 0, 71])):
+        tokenizer = build_writing("gpt2-bos", fast=fast)
+        texts = tokenizer.convert_ids_to_tokens([70, 71])
+        assert tokenizer(*texts)["input_ids"] == row == tokenizer.build_inputs_with_special_tokens([70], [71])
+
+
 def joined_greedily(text, scores):
     """SentencePiece's BPE as it is described: join the neighbours whose union has the highest score, the left ones
     among equals."""
