@@ -21,16 +21,23 @@ def train_command(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Directory for the model and its report.")],
     text_column: Annotated[str | None, typer.Option(help="Column of the text; 'a,b' for pairs.")] = None,
-    label_column: Annotated[str | None, typer.Option(help="Column of the label.")] = None,
+    label_column: Annotated[str | None, typer.Option(help="Column of the label, or of the text to write.")] = None,
     evaluation: Annotated[
         Path | None, typer.Option("--eval", help="File to score on; by default a part of the data is held out.")
+    ] = None,
+    target: Annotated[
+        list[Path] | None,
+        typer.Option(help="For files with a source a line: the file with their targets (translation, summarization)."),
+    ] = None,
+    prefix: Annotated[
+        str | None, typer.Option(help="Words before each source; by default what the model's configuration says.")
     ] = None,
     model: Annotated[str, typer.Option(help="Model to start from: a name or a directory.")] = "minilm-l6",
     task: Annotated[
         str,
         typer.Option(
-            help="What to learn: text-classification, token-classification (ner), question-answering, multiple-choice "
-            "or next-sentence-prediction."
+            help="What to learn: text-classification, token-classification (ner), question-answering, multiple-choice, "
+            "next-sentence-prediction, summarization, translation or text-generation."
         ),
     ] = "text-classification",
     kind: Annotated[
@@ -101,6 +108,8 @@ def train_command(
             text_column=text_column,
             label_column=label_column,
             evaluation=evaluation,
+            target=target or None,
+            prefix=prefix,
             model=model,
             task=task,
             kind=kind,

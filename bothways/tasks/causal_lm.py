@@ -56,7 +56,7 @@ class TokenBlocks:
 
 
 def token_blocks(
-    documents: Sequence[Sequence[int]],
+    documents: Sequence[Sequence[int] | NDArray[np.int32]],
     block_size: int,
     *,
     start_id: int | None = None,
@@ -90,10 +90,9 @@ def token_blocks(
     ids: list[NDArray[np.int32]] = []
     labels: list[NDArray[np.int64]] = []
     owner: list[int] = []
-    before = [] if start_id is None else [start_id]
-    after = [] if end_id is None else [end_id]
+    before, after = (np.array([] if i is None else [i], dtype=np.int32) for i in (start_id, end_id))
     for number, document in enumerate(documents):
-        whole = np.array([*before, *document, *after], dtype=np.int32)
+        whole = np.concatenate([before, np.asarray(document, dtype=np.int32), after])
         for start, end, first in _pieces(len(whole), block_size, context):
             own = whole[start:end].astype(np.int64)
             own[: first - start] = IGNORED

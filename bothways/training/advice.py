@@ -17,6 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from bothways.models.writing import WritingModel
 from bothways.nn.lora import lora_layers
 from bothways.training.settings import FitSettings
 from bothways.training.task import Defaults
@@ -66,10 +67,10 @@ def advice(settings: FitSettings, usual: Defaults, model: Any, examples: int, *,
     """
     way = way_of(model)
     steps = -(-examples // (settings.batch_size * processes))
-    layers = int(model.config.num_hidden_layers)
+    layers, writes = int(model.config.num_hidden_layers), isinstance(model, WritingModel)
     found = [
-        _on_rate(settings, usual, way, int(model.config.hidden_size)),
-        _on_epochs(settings, usual, way, steps),
+        _on_rate(settings, usual, way, int(model.config.hidden_size), writes),
+        _on_epochs(settings, usual, way, steps, writes),
         _on_batch(settings, examples, steps),
         _on_warmup(settings),
         _on_decay(settings, way, layers),
@@ -87,9 +88,9 @@ def way_of(model: Any) -> Way:
     return "full" if learns else "head"
 
 
-def _on_rate(settings: FitSettings, usual: Defaults, way: Way, width: int) -> str | None:
-    if way == "full" and width < SMALLEST:
-        return None
+def _on_rate(settings: FitSettings, usual: Defaults, way: Way, width: int, writes: bool) -> str | None:
+    if way == "full" and (width < SMALLEST or writes):
+        return None  # of models that write other rates are known for every family
     size = "small" if width <= SMALL else "base" if width <= BASE else "large"
     known = RATES[size if way == "full" else way]
     factor = settings.head_factor if way == "head" else 1.0
@@ -113,7 +114,7 @@ def _on_rate(settings: FitSettings, usual: Defaults, way: Way, width: int) -> st
     return None
 
 
-def _on_epochs(settings: FitSettings, usual: Defaults, way: Way, steps: int) -> str | None:
+def _on_epochs(settings: FitSettings, usual: Defaults, way: Way, steps: int, writes: bool) -> str | None:
     if settings.epochs > EPOCHS[way]:
         return (
             f"{settings.epochs} epochs are more than the {EPOCHS[way]} that anything is known of for this kind of "
@@ -122,8 +123,8 @@ def _on_epochs(settings: FitSettings, usual: Defaults, way: Way, steps: int) -> 
     total = steps * settings.epochs
     if total < FEW_STEPS and settings.epochs < usual.epochs:
         return (
-            f"Only {total} steps are made in {_epochs(settings.epochs)}: expect a head that has hardly begun to learn, "
-            f"and try {usual.epochs} epochs."
+            f"Only {total} steps are made in {_epochs(settings.epochs)}: expect a {'model' if writes else 'head'} that "
+            f"has hardly begun to learn, and try {usual.epochs} epochs."
         )
     return None
 

@@ -59,9 +59,10 @@ _EXPECTED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "data": (_is_paths, "the path of a file in UTF-8, or a list of them"),
     "output": (_is_path, _PATH),
     "evaluation": (_is_path, _PATH),
+    "target": (_is_paths, "the path of a file in UTF-8, or a list of them"),
     "model": (_is_path, "a name or the path of a directory"),
     **dict.fromkeys(("text_column", "label_column", "kind", "encoding", "format"), (_is_text, _TEXT)),
-    **dict.fromkeys(("task", "precision"), (_is_text, _TEXT)),
+    **dict.fromkeys(("task", "precision", "prefix"), (_is_text, _TEXT)),
     **dict.fromkeys(
         ("epochs", "batch_size", "max_length", "seed", "checkpoint_steps", "lora", "tune"), (_is_whole, _WHOLE)
     ),

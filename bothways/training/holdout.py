@@ -22,8 +22,11 @@ def hold_out(
     key: Callable[[Example], Hashable],
     items: str,
     types: Callable[[Example], Sequence[str]] = lambda example: (),
+    share: float = HOLDOUT,
+    least: int = 0,
+    most: int = MOST_HELD_OUT,
 ) -> tuple[list[Example], list[Example]]:
-    """A training part and a fifth, at most 5,000, both in order. Same arguments, same split.
+    """A training part and a part held out, both in order. Same arguments, same split.
 
     Args:
         examples: of a task.
@@ -31,6 +34,8 @@ def hold_out(
         key: examples of equal key are on one side.
         items: what examples are called, for the message.
         types: what an example shows, of which something has to stay in the training part.
+        share: of the examples that are held out.
+        least, most: examples that are held out; something stays in the training part.
 
     Raises:
         DataError: too few examples.
@@ -40,7 +45,7 @@ def hold_out(
         groups.setdefault(key(example), []).append(i)
     order = list(groups.values())
     random.Random(seed).shuffle(order)
-    room = min(int(len(examples) * HOLDOUT), MOST_HELD_OUT)
+    room = min(max(int(len(examples) * share), least), most, len(examples) - 1)
     left = Counter(kind for example in examples for kind in types(example))
     held: set[int] = set()
     for members in order:

@@ -37,7 +37,7 @@ from bothways.training.publish import check_output
 from bothways.training.results import Run, TrainOutcome, write_results
 from bothways.training.run_directory import RunDirectory, identity_of
 from bothways.training.settings import FitSettings
-from bothways.training.task import Defaults, TrainingSet, TrainingTask
+from bothways.training.task import Defaults, TrainingSet, TrainingTask, check_further
 from bothways.training.trials import check_search
 from bothways.training.tune import tune as search_settings
 
@@ -47,6 +47,9 @@ TASKS: dict[str, str] = {
     "question-answering": "bothways.training.question_task:QuestionTask",
     "multiple-choice": "bothways.training.choice_task:ChoiceTask",
     "next-sentence-prediction": "bothways.training.sentence_task:NextSentenceTask",
+    "summarization": "bothways.training.writing_task:SummarizationTask",
+    "translation": "bothways.training.writing_task:TranslationTask",
+    "text-generation": "bothways.training.language_task:LanguageTask",
 }
 TASK_ALIASES = {"sentiment-analysis": "text-classification", "ner": "token-classification"}
 OPTION_NAMES = {"evaluation": "eval"}  # where the command line has another word
@@ -61,6 +64,8 @@ def train(
     text_column: str | None = None,
     label_column: str | None = None,
     evaluation: str | os.PathLike[str] | None = None,
+    target: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
+    prefix: str | None = None,
     model: str | os.PathLike[str] = DEFAULT_MODEL,
     task: str = "text-classification",
     kind: str | None = None,
@@ -98,8 +103,12 @@ def train(
     Args:
         data: files with labelled examples.
         output: directory to write; an earlier result there is replaced when the new one is complete.
-        text_column, label_column: recognised if not given; ``"a,b"`` names a pair of texts.
-        evaluation: file to score on; by default a fifth of the data is held out.
+        text_column, label_column: recognised if not given; ``"a,b"`` names a pair of texts. Where a text is written
+            from another one they are the source and the target.
+        evaluation: file to score on; by default a part of the data is held out.
+        target: for ``data`` with a source a line, as many files with their targets: ``train.en.gz``, ``train.de.gz``.
+            The targets of ``evaluation`` are looked for beside it by the same names.
+        prefix: is put before each source; by default what the model's configuration has for the task.
         model: a name or directory to start from.
         task: one of ``TASKS``.
         kind: of text labels: ``"single"``, ``"multi"`` or ``"regression"``; recognised if not given.
@@ -137,7 +146,7 @@ def train(
     options = _plain({name: value for name, value in given.items() if name not in ("data", "output", "say", "fresh")})
     files = [Path(file) for file in ([data] if isinstance(data, (str, os.PathLike)) else data)]
     directory = Path(output).resolve()
-    inputs = [*files, *([Path(evaluation)] if evaluation else [])]
+    inputs = [*files, *map(Path, options["target"] or ()), *([Path(evaluation)] if evaluation else [])]
     group.all_do(lambda: _check(options, directory, inputs))
     if not group.is_first:
         say = _silent
@@ -163,7 +172,7 @@ def train(
 
 def _check(options: dict[str, Any], directory: Path, inputs: Sequence[Path]) -> None:
     """Refuse before any work what cannot be."""
-    find_task(options["task"])
+    check_further(find_task(options["task"]), options)
     make_settings(options)
     Method.of(options)
     check_search(options["tune"])
@@ -204,9 +213,9 @@ def prepare(files: Sequence[Path], options: dict[str, Any], say: Say, group: Pro
     """
     held = options["evaluation"]
     reading = {name: options[name] for name in ("kind", "text_column", "label_column", "encoding", "format")}
-    job = find_task(options["task"]).load(
-        list(files), None if held is None else Path(held), seed=options["seed"], **reading
-    )
+    task = find_task(options["task"])
+    reading |= {name: options[name] for name in task.further}
+    job = task.load(list(files), None if held is None else Path(held), seed=options["seed"], **reading)
     method = Method.of(options)
     method.check_task(job)
     settings = _with_defaults(make_settings(options), method.defaults(job.defaults()), options)
@@ -257,7 +266,7 @@ def _train(
     if group.is_first and "run" not in run_directory.facts:
         precision = resolve_precision(settings.precision, learner.device)
         run_directory.note(run=unfinished_manifest(prepared, settings, precision, _named(prepared.options)))
-    say(plan(settings, len(lesson.features), job.items, judge.runner.dtype, group))
+    say(plan(settings, len(lesson.features), job.taught or job.items, judge.runner.dtype, group))
     found = run_directory.store.newest()
     for name, reason in run_directory.store.problems() if found is None else found.skipped:
         say(f"{name} was skipped: {reason}.")
@@ -334,8 +343,11 @@ def _of_the_run(options: dict[str, Any]) -> dict[str, Any]:
 
 def _plain(options: dict[str, Any]) -> dict[str, Any]:
     """Options as the command line has them."""
-    weights = options["class_weights"]
+    weights, target = options["class_weights"], options["target"]
+    if target is not None:
+        target = [os.fspath(file) for file in ([target] if isinstance(target, (str, os.PathLike)) else target)]
     return options | {
+        "target": target,
         "class_weights": weights_text(weights) if isinstance(weights, Mapping) else weights,
         "freeze": options["freeze"] or None,
     }

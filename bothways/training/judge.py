@@ -10,7 +10,6 @@ from bothways.engine.processes import Processes
 from bothways.engine.shared_runner import SharedRunner
 from bothways.evaluation.baseline import Predictions
 from bothways.training.frozen import HeadRunner
-from bothways.training.scoring import selection_score
 from bothways.training.settings import FitSettings
 from bothways.training.task import TrainingTask
 
@@ -35,15 +34,13 @@ class Judge:
     ) -> None:
         self.job = job
         self.encoded = encoded
-        self.gold = job.gold()
         dtype = resolve_precision(settings.precision, model.device)
         self.runner = SharedRunner(model, group, dtype=dtype)
         self.often = HeadRunner(model, group, dtype=dtype) if frozen else self.runner
 
     def score(self) -> float:
         """The number by which the best epoch is chosen; higher is better."""
-        answers = self.job.answer(self.often, self.encoded)
-        return selection_score(self.job.kind, self.gold, answers.labels, self.job.label_names)
+        return self.job.quick_score(self.often, self.encoded)
 
     def timed(self) -> tuple[Predictions, float]:
         """The answers, and the seconds that they took without tokenisation."""

@@ -84,6 +84,8 @@ def command_line(data: Sequence[str | os.PathLike[str]], options: dict[str, Any]
     for name, value in options.items():
         if value is True:
             words.append(f"--{name.replace('_', '-')}")
+        elif isinstance(value, (list, tuple)):
+            words += [word for item in value for word in (f"--{name.replace('_', '-')}", str(item))]
         elif value is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]
     return shlex.join(words)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from bothways.errors import UsageError
+from bothways.evaluation.written_scores import LANGUAGE, WRITTEN
 from bothways.training.objectives import BALANCED, parse_weights
 from bothways.training.task import Defaults
 
@@ -71,12 +72,18 @@ class Method:
             "--teacher": self.teacher is not None,
         }
         where = f"the labels of this {job.name} data are of kind {job.kind!r}"
+        if job.kind in WRITTEN:
+            given["--label-smoothing"] = False  # the words of the vocabulary are classes
         if job.kind not in WITH_CLASSES:
             for option in [name for name, is_given in given.items() if is_given]:
                 raise UsageError(f"{option} is for one class for each text or token; {where}. Drop it.")
         if job.model_task == "multiple-choice":
             for option in [name for name in ("--class-weights", "--teacher") if given[name]]:
                 raise UsageError(f"{option} is for classes; the choices of {job.name} are others each time. Drop it.")
+        if self.freeze and job.kind in (*WRITTEN, LANGUAGE):
+            raise UsageError(
+                f"--freeze trains the head alone, and {job.name} needs all of a model. Take --lora 8, or drop it."
+            )
         if self.freeze and job.kind == "answers":
             raise UsageError(
                 f"--freeze trains the head alone, and that of {job.name} is one matrix, which finds no answers in what "

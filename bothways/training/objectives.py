@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from bothways.errors import UsageError, nearest
 from bothways.models.losses import sequence_loss
 from bothways.training.features import labelled_items
+from bothways.training.writing_features import PairBatch
 
 IGNORED = -100
 BALANCED = "balanced"
@@ -48,12 +49,19 @@ class ModelLoss(Objective):
         return labelled_items(batch)
 
     def loss(self, model: Any, batch: Any, examples: Sequence[int]) -> Tensor:
-        return model(batch).loss
+        return output_of(model, batch).loss
 
 
 def packed_logits(model: Any, batch: Any) -> Tensor:
     """The logits that a model gives for a packed batch."""
-    return model(batch).logits
+    return output_of(model, batch, with_loss=False).logits
+
+
+def output_of(model: Any, batch: Any, *, with_loss: bool = True) -> Any:
+    """What a model says of a packed batch, or of a batch of sources and targets."""
+    if isinstance(batch, PairBatch):
+        return batch.output(model, with_loss=with_loss)
+    return model(batch)
 
 
 class SequenceLoss(Objective):

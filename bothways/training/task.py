@@ -6,7 +6,7 @@ import copy
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,9 +15,12 @@ from bothways.errors import DataError, UsageError
 from bothways.evaluation.analysis import shown_answer
 from bothways.evaluation.baseline import Predictions
 from bothways.training.features import Features
-from bothways.training.scoring import all_scores
+from bothways.training.scoring import all_scores, selection_score
 
 TEXT_OPTIONS = ("kind", "text_column", "label_column")
+FURTHER = ("target", "prefix")
+"""Options of reading that only some tasks take: files of targets, and what goes before each source."""
+
 CHUNK = 1_024
 """Examples that are encoded or answered at once, between two steps of a progress bar."""
 
@@ -98,6 +101,8 @@ class TrainingTask(ABC):
         items: what an example is called in sentences.
         kind: how answers are scored (``evaluation.scores.METRICS``).
         label_names: classes in the order of their ids; empty where there are none.
+        taught: what an example of the training set is called, where it is not one of the ``items``.
+        further: options of reading (``FURTHER``) that it takes beside the usual ones.
     """
 
     name: ClassVar[str]
@@ -105,6 +110,8 @@ class TrainingTask(ABC):
     items: ClassVar[str] = "texts"
     kind: Any
     label_names: tuple[str, ...]
+    taught: ClassVar[str | None] = None
+    further: ClassVar[tuple[str, ...]] = ()
     split: Split
 
     @classmethod
@@ -113,7 +120,8 @@ class TrainingTask(ABC):
         """Read the files; without an evaluation file hold a part out, the same for the same seed.
 
         Args:
-            reading: ``kind``, ``text_column`` and ``label_column`` of texts; ``encoding`` and ``format``.
+            reading: ``kind``, ``text_column`` and ``label_column`` of texts; ``encoding`` and ``format``; of
+                ``FURTHER`` what it takes.
 
         Raises:
             DataError, UsageError: data or options that cannot be used.
@@ -185,6 +193,10 @@ class TrainingTask(ABC):
     def answer(self, runner: Any, encoded: Any) -> Predictions:
         """The model's answers to the evaluation examples."""
 
+    def quick_score(self, runner: Any, encoded: Any) -> float:
+        """The number by which the best epoch is chosen, higher is better; from fewer examples if all take long."""
+        return selection_score(self.kind, self.gold(), self.answer(runner, encoded).labels, self.label_names)
+
     def windowed(self, encoded: Any) -> int:
         """How many evaluation examples are read in several windows."""
         return sum(n > 1 for n in encoded.n_windows)
@@ -241,3 +253,28 @@ def without_text_options(task: str, reading: dict[str, Any]) -> dict[str, Any]:
         option = f"--{given[0].replace('_', '-')}"
         raise UsageError(f"{option} is for text classification; the data of {task} has fixed names. Drop it.")
     return {name: value for name, value in reading.items() if name not in TEXT_OPTIONS}
+
+
+def without_kind(task: str, reading: dict[str, Any]) -> dict[str, Any]:
+    """The options of reading without the kind of labels.
+
+    Raises:
+        UsageError: it was given.
+    """
+    if reading.get("kind") is not None:
+        raise UsageError(f"--kind is for text classification; the data of {task} has no labels. Drop it.")
+    return {name: value for name, value in reading.items() if name != "kind"}
+
+
+def check_further(task: type[TrainingTask], options: Mapping[str, Any]) -> None:
+    """Refuse options of reading that a task does not take.
+
+    Raises:
+        UsageError: naming the option and the task.
+    """
+    for name in FURTHER:
+        if options.get(name) is not None and name not in task.further:
+            raise UsageError(
+                f"--{name} is for tasks that write a text from another one (translation, summarization), not for "
+                f"{task.name}. Drop it."
+            )
