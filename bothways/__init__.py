@@ -146,6 +146,9 @@ _WHERE: dict[str, str] = {
     **{f"Camembert{name}": "bothways.models.camembert" for name in _ENCODER},
     **{f"ModernBert{name}": "bothways.models.modernbert" for name in _ENCODER},
     **{f"GPT2{name}": "bothways.models.gpt2" for name in (*_READER, "LMHeadModel")},
+    **{f"Llama{name}": "bothways.models.llama" for name in (*_READER, "ForCausalLM")},
+    **{f"Mistral{name}": "bothways.models.mistral" for name in (*_READER, "ForCausalLM")},
+    **{f"OpenAIGPT{name}": "bothways.models.openai_gpt" for name in (*_READER[:3], "LMHeadModel")},
     **{f"T5{name}": "bothways.models.t5" for name in (*_READER, "ForConditionalGeneration", "EncoderModel")},
     **dict.fromkeys(_AUTO, "bothways.models.auto"),
     **dict.fromkeys(_TOKENIZERS, "bothways.tokenizers"),
@@ -193,6 +196,9 @@ _WHERE: dict[str, str] = {
     "CamembertConfig": "bothways.families.camembert",
     "ModernBertConfig": "bothways.families.modernbert",
     "GPT2Config": "bothways.families.gpt2",
+    "LlamaConfig": "bothways.families.llama",
+    "MistralConfig": "bothways.families.mistral",
+    "OpenAIGPTConfig": "bothways.families.openai_gpt",
     "T5Config": "bothways.families.t5",
 }
 

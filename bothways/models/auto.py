@@ -9,13 +9,43 @@ from typing import Any, ClassVar
 from bothways.checkpoints.config import PretrainedConfig, unknown_model_type
 from bothways.errors import InputError
 from bothways.families import FAMILIES, Family, family_of
-from bothways.models import albert, bert, camembert, distilbert, electra, gpt2, modernbert, roberta, t5, xlm_roberta
+from bothways.models import (
+    albert,
+    bert,
+    camembert,
+    distilbert,
+    electra,
+    gpt2,
+    llama,
+    mistral,
+    modernbert,
+    openai_gpt,
+    roberta,
+    t5,
+    xlm_roberta,
+)
 from bothways.models.adapter_loading import model_config
 from bothways.models.base import PreTrainedModel
 
+MODULES = (
+    albert,
+    bert,
+    camembert,
+    distilbert,
+    electra,
+    gpt2,
+    llama,
+    mistral,
+    modernbert,
+    openai_gpt,
+    roberta,
+    t5,
+    xlm_roberta,
+)
+
 MODEL_CLASSES: dict[tuple[str, str], Any] = {
     (cls.family.model_type, cls.task): cls
-    for module in (albert, bert, camembert, distilbert, electra, gpt2, modernbert, roberta, t5, xlm_roberta)
+    for module in MODULES
     for cls in vars(module).values()
     if isinstance(cls, type) and issubclass(cls, PreTrainedModel) and hasattr(cls, "family") and hasattr(cls, "task")
 }

@@ -224,12 +224,14 @@ class Reading:
         if past is None and use_cache:
             lens = inputs.batch.seqlens
             past = PastKeyValues(new_cache(body, lens.batch_size, lens.max_seqlen))
+        if past is not None and body.writer.counts_places:
+            inputs = past.placed(inputs)
         return cls(inputs, past, columns)
 
     def past_after(self) -> PastKeyValues | None:
         """What to return: the past with the columns of this call."""
         if self.past is not None:
-            self.past.columns += self._columns
+            self.past.finish(self._columns)
         return self.past
 
 

@@ -6,13 +6,15 @@ Shapes: B rows, S columns, G key/value heads, L tokens of a row, D head_dim.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from bothways.batching import SeqLens
+from bothways.batching import Layout, SeqLens
 from bothways.errors import InputError
+from bothways.models.inputs import ModelInputs
 from bothways.nn.attention_rows import packed_keys
 from bothways.nn.kv_cache import KeyValueCache, SourceCache
 
@@ -34,6 +36,8 @@ class PastKeyValues:
         self.own = own
         self.source = source
         self.columns = columns
+        self._kept: Tensor | None = None  # bool (B, columns), once a mask has left out tokens
+        self._after: Tensor | None = None
 
     @classmethod
     def of_tuples(cls, layers: Sequence[Pairs]) -> PastKeyValues:
@@ -61,6 +65,36 @@ class PastKeyValues:
                 source.put(i, *(packed_keys(t, lens) for t in layer[2:]))
         return cls(own, source, length)
 
+    def placed(self, inputs: ModelInputs) -> ModelInputs:
+        """The inputs of the next call with the columns of their tokens, where a mask left out tokens in between.
+
+        For blocks that count columns: a window, and scores by distance. The cache is told the columns of all keys.
+        """
+        layout = inputs.layout
+        assert layout is not None
+        self._after = self.own.places = None  # an earlier call may have failed half-way
+        mask = torch.ones(layout.shape, dtype=torch.bool, device=inputs.batch.input_ids.device)
+        if layout.kept is not None:
+            mask = layout.unpack(mask.new_ones(len(layout.kept)))
+        elif self._kept is None:  # nothing was left out before, nor is now
+            return inputs
+        before = mask.new_ones(len(mask), self.columns) if self._kept is None else self._kept
+        self._after = torch.cat((before, mask), 1)
+        whole = (len(mask), self.columns + mask.shape[1])
+        places = Layout.of_mask(self._after, whole, mask.device).seqlens.places
+        self.own.places = places
+        if places is None:
+            return inputs
+        columns = torch.arange(self.columns, whole[1], device=mask.device)
+        own = layout.pack(columns.expand(layout.shape))
+        lens = SeqLens.from_lengths(inputs.batch.seqlens.lengths, mask.device, places=own)
+        return replace(inputs, batch=replace(inputs.batch, seqlens=lens))
+
+    def finish(self, columns: int) -> None:
+        """So many columns more were read."""
+        self.columns += columns
+        self._kept, self._after, self.own.places = self._after, None, None
+
     def get_seq_length(self, layer_idx: int = 0) -> int:
         """Columns read so far."""
         return self.columns
@@ -68,6 +102,8 @@ class PastKeyValues:
     def reorder_cache(self, beam_idx: Tensor) -> PastKeyValues:
         """Go on with these rows, int64 (B',)."""
         self.own.select(beam_idx)
+        if self._kept is not None:
+            self._kept = self._kept.index_select(0, beam_idx)
         if self.source is not None:
             self.source.select(beam_idx)
         return self

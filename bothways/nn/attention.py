@@ -65,7 +65,7 @@ def attention(
     holes = (window is not None or bias is not None) and k_lens.places is not None
     if backend is None:
         if k.ndim == 4:
-            backend = "rows" if len(set(q_lens.lengths)) == 1 else "reference"
+            backend = "rows" if len(set(q_lens.lengths)) == 1 and not holes else "reference"
         else:
             backend = "reference" if holes else "varlen" if _varlen_fits(q, bias, dropout_p) else "grouped"
     if backend not in BACKENDS:

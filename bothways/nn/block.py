@@ -29,7 +29,7 @@ from bothways.nn.linear import Linear, PreparedLinear, is_plain
 from bothways.nn.lora import is_foldable
 from bothways.nn.norms import norm
 from bothways.nn.relative_positions import RelativeBias
-from bothways.nn.rotary import Rotary
+from bothways.nn.rotary import Rotary, RotaryScaling
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +48,7 @@ class BlockSpec:
         window: a token sees so many others to each side; None is all.
         attention_scale: factor of the scores; None is ``head_dim ** -0.5``.
         rotary_theta: base of the rotary positions; None is none.
+        rotary_scaling: how their angles differ for long texts.
         gated: the feed-forward is ``act(a) * b`` with a and b from one projection. Source: Shazeer 2020.
         norm_bias, attention_bias, feed_forward_bias: whether these layers have a bias.
         hidden_dropout: behind both halves, before the residual sum.
@@ -71,6 +72,7 @@ class BlockSpec:
     window: int | None = None
     attention_scale: float | None = None
     rotary_theta: float | None = None
+    rotary_scaling: RotaryScaling | None = None
     gated: bool = False
     norm_bias: bool = True
     attention_bias: bool = True
@@ -79,6 +81,11 @@ class BlockSpec:
     attention_dropout: float = 0.0
     attention_output_dropout: float | None = None
     intermediate_dropout: float = 0.0
+
+    @property
+    def rotary(self) -> tuple[float, RotaryScaling | None, int] | None:
+        """What the angles of the positions follow from; None without rotary positions."""
+        return None if self.rotary_theta is None else (self.rotary_theta, self.rotary_scaling, self.head_dim)
 
     @property
     def head_dim(self) -> int:

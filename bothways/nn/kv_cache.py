@@ -25,6 +25,10 @@ class KeyValueCache:
         layers, rows, heads, head_dim: L, R, G and D.
         capacity: places of a row to begin with.
         dtype, device: of keys and values.
+
+    Attributes:
+        places: int64 (T,), the columns of all keys of the rows after the next step, where they do not stand side by
+            side; see ``SeqLens.places``. To be set before each step.
     """
 
     def __init__(
@@ -40,6 +44,7 @@ class KeyValueCache:
     ) -> None:
         self.memory = torch.zeros(layers, 2, rows, heads, max(capacity, 1), head_dim, dtype=dtype, device=device)
         self.lengths: tuple[int, ...] = (0,) * rows
+        self.places: Tensor | None = None
         self._new: tuple[int, ...] = ()
         self._roots = list(range(rows))
         self._shared = [0] * rows
@@ -62,7 +67,7 @@ class KeyValueCache:
             self._grow(max(after))
         device = self.memory.device
         self._places = self._slice_or_index(device)
-        return SeqLens.from_lengths(after, device)
+        return SeqLens.from_lengths(after, device, places=self.places)
 
     def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Remember keys and values of the step's tokens, (T, G, D) each, and return all of the rows.

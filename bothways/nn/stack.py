@@ -72,6 +72,12 @@ class TransformerStack(nn.Module):
         self.final_dropout = Dropout(final_dropout)
         self.relative_positions = relative_positions
 
+    @property
+    def counts_places(self) -> bool:
+        """Whether what a token sees, or how it scores, depends on how far away a key stands."""
+        specs = [block.spec for blocks in self.sequence() for block in blocks]
+        return self.relative_positions is not None or any(spec.window is not None for spec in specs)
+
     def sequence(self) -> list[list[TransformerBlock]]:
         """The blocks of each layer, in the order they run. A block may stand in several layers."""
         return [[block] for block in self.layer]  # type: ignore[list-item]
@@ -103,7 +109,7 @@ class TransformerStack(nn.Module):
             self.unprepare()  # copies have no gradients, and may no longer be what the parameters say
         dtype = hidden.dtype
         hidden = hidden.to(self.compute_dtype or dtype)
-        rotary = self._rotary(position_ids, hidden.dtype)
+        rotary = self._rotary(position_ids, lens, hidden.dtype)
         k_lens = lens if cache is None else cache.begin(lens.lengths)
         sight = Sight(
             lens=lens, bias=self._bias(k_lens), cache=cache, k_lens=k_lens, source=source, want_weights=want_weights
@@ -115,7 +121,7 @@ class TransformerStack(nn.Module):
         for blocks in layers:
             for block in blocks:
                 remaining -= 1
-                angles, number = rotary.get(block.spec.rotary_theta), len(weights)
+                angles, number = rotary.get(block.spec.rotary), len(weights)
                 own = replace(sight, rows=None if remaining else kept, rotary=angles, layer=number)
                 if self.gradient_checkpointing and self.training:
                     hidden, *seen = checkpoint(block, hidden, own, use_reentrant=False)
@@ -171,15 +177,17 @@ class TransformerStack(nn.Module):
             if isinstance(module, (SelfAttention, Linear)):
                 module.prepared = None
 
-    def _rotary(self, position_ids: Tensor | None, dtype: torch.dtype) -> dict[float | None, Rotary]:
-        """The angles for each ``rotary_theta`` of the blocks."""
-        specs = [block.spec for blocks in self.sequence() for block in blocks if block.spec.rotary_theta is not None]
-        if not specs:
-            return {}
-        if position_ids is None:
+    def _rotary(self, position_ids: Tensor | None, lens: SeqLens, dtype: torch.dtype) -> dict[Any, Rotary]:
+        """The angles for each ``BlockSpec.rotary`` of the blocks."""
+        specs = [block.spec for blocks in self.sequence() for block in blocks]
+        settings = {spec.rotary for spec in specs if spec.rotary is not None}
+        if settings and position_ids is None:
             raise InputError("position_ids are missing: these blocks have rotary positions. Pass int64 (T,).")
-        dims = {spec.rotary_theta: spec.head_dim for spec in specs}
-        return {theta: Rotary.of(position_ids, dim, theta, dtype) for theta, dim in dims.items() if theta is not None}
+        return {
+            (theta, scaling, dim): Rotary.of(position_ids, dim, theta, dtype, scaling=scaling, lens=lens)
+            for theta, scaling, dim in settings
+            if position_ids is not None
+        }
 
     def _bias(self, lens: SeqLens) -> RelativeBias | None:
         if self.relative_positions is None:

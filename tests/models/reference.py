@@ -96,6 +96,45 @@ TINY = {
         "pad_token_id": 0,
         "num_labels": 5,
     },
+    "llama": {
+        "vocab_size": 97,
+        "hidden_size": 24,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 10,
+        "intermediate_size": 38,
+        "max_position_embeddings": 50,
+        "pad_token_id": 0,
+        "classifier_dropout": 0.0,
+        "num_labels": 5,
+    },
+    "mistral": {
+        "vocab_size": 97,
+        "hidden_size": 24,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 1,
+        "head_dim": None,
+        "intermediate_size": 38,
+        "max_position_embeddings": 50,
+        "sliding_window": 5,
+        "pad_token_id": 0,
+        "classifier_dropout": 0.0,
+        "num_labels": 5,
+    },
+    "openai-gpt": {
+        "vocab_size": 97,
+        "n_embd": 24,
+        "n_layer": 3,
+        "n_head": 4,
+        "n_positions": 50,
+        "resid_pdrop": 0.0,
+        "embd_pdrop": 0.0,
+        "attn_pdrop": 0.0,
+        "pad_token_id": 0,
+        "num_labels": 5,
+    },
     "t5": {
         "vocab_size": 97,
         "d_model": 24,
@@ -163,8 +202,9 @@ def by_our_names(ours, values: dict) -> dict:
     None stays None. Names of ours stay as they are.
     """
     renamed: dict = {}
-    for step in ours.family.key_map.to_ours(values).steps:
+    key_map = ours.family.key_map_for(ours.config)
+    for step in key_map.to_ours(values).steps:
         parts = [values[name] for name in step.theirs]
         renamed |= dict.fromkeys(step.ours) if any(p is None for p in parts) else step.apply(parts)
-    one_name = {tie.name: tie.to for tie in ours.family.key_map.ties}
+    one_name = {tie.name: tie.to for tie in key_map.ties}
     return {one_name.get(name, name): value for name, value in renamed.items()}
