@@ -50,8 +50,8 @@ _OF_THE_CALL = (
     *("streamer", "negative_prompt_ids", "negative_prompt_attention_mask", "use_model_defaults"),
 )
 
-_SAMPLING = ("temperature", "top_k", "top_p", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff", "seed")
-_BEAMS = ("early_stopping", "length_penalty", "num_beam_groups", "diversity_penalty")
+SAMPLING_SETTINGS = ("temperature", "top_k", "top_p", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff", "seed")
+BEAM_SETTINGS = ("early_stopping", "length_penalty", "num_beam_groups", "diversity_penalty")
 
 
 def problems_of(config: Any) -> list[str]:
@@ -69,10 +69,10 @@ def idle_settings(config: Any) -> str | None:
     contrastive = bool(config.penalty_alpha) and config.num_beams == 1
     groups: list[tuple[list[str], str]] = []
     if not config.do_sample:
-        sampling = tuple(name for name in _SAMPLING if not (contrastive and name == "top_k"))
+        sampling = tuple(name for name in SAMPLING_SETTINGS if not (contrastive and name == "top_k"))
         groups.append((changed(sampling), "without do_sample=True"))
     if config.num_beams == 1 and config.constraints is None and config.force_words_ids is None:
-        groups.append((changed(_BEAMS), "with num_beams=1"))
+        groups.append((changed(BEAM_SETTINGS), "with num_beams=1"))
     elif config.num_beam_groups == 1:
         groups.append((changed(("diversity_penalty",)), "with num_beam_groups=1"))
     if config.penalty_alpha and (config.do_sample or config.num_beams > 1):
