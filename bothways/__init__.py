@@ -28,6 +28,9 @@ _ENCODER = (
 _READER = (
     *("PreTrainedModel", "Model", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering"),
 )
+_TRANSLATOR = (
+    *("PreTrainedModel", "Model", "ForConditionalGeneration", "ForSequenceClassification", "ForQuestionAnswering"),
+)
 _AUTO = (
     "AutoConfig",
     "AutoModel",
@@ -134,6 +137,11 @@ _GENERATION = {
     ),
     "streamers": ("AsyncTextIteratorStreamer", "BaseStreamer", "TextIteratorStreamer", "TextStreamer"),
     "constraints": ("Constraint", "ConstraintListState", "DisjunctiveConstraint", "PhrasalConstraint"),
+    "generate": ("GenerationMixin",),
+    "outputs": (
+        *("GenerateBeamDecoderOnlyOutput", "GenerateBeamEncoderDecoderOutput"),
+        *("GenerateDecoderOnlyOutput", "GenerateEncoderDecoderOutput"),
+    ),
 }
 
 _WHERE: dict[str, str] = {
@@ -149,6 +157,10 @@ _WHERE: dict[str, str] = {
     **{f"Llama{name}": "bothways.models.llama" for name in (*_READER, "ForCausalLM")},
     **{f"Mistral{name}": "bothways.models.mistral" for name in (*_READER, "ForCausalLM")},
     **{f"OpenAIGPT{name}": "bothways.models.openai_gpt" for name in (*_READER[:3], "LMHeadModel")},
+    **{f"Bart{name}": "bothways.models.bart" for name in _TRANSLATOR},
+    **{f"MBart{name}": "bothways.models.mbart" for name in _TRANSLATOR},
+    **{f"Pegasus{name}": "bothways.models.pegasus" for name in ("Model", "PreTrainedModel", "ForConditionalGeneration")},
+    **{f"Marian{name}": "bothways.models.marian" for name in ("Model", "PreTrainedModel", "MTModel")},
     **{f"T5{name}": "bothways.models.t5" for name in (*_READER, "ForConditionalGeneration", "EncoderModel")},
     **dict.fromkeys(_AUTO, "bothways.models.auto"),
     **dict.fromkeys(_TOKENIZERS, "bothways.tokenizers"),
@@ -200,6 +212,10 @@ _WHERE: dict[str, str] = {
     "MistralConfig": "bothways.families.mistral",
     "OpenAIGPTConfig": "bothways.families.openai_gpt",
     "T5Config": "bothways.families.t5",
+    "BartConfig": "bothways.families.bart",
+    "MBartConfig": "bothways.families.mbart",
+    "PegasusConfig": "bothways.families.pegasus",
+    "MarianConfig": "bothways.families.marian",
 }
 
 __all__ = ["__version__", *sorted(_WHERE)]

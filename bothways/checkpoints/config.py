@@ -66,6 +66,9 @@ class PretrainedConfig:
     aliases: ClassVar[dict[str, str]] = {}
     heads_divide_hidden_size: ClassVar[bool] = True
     """Whether the heads share the hidden size among them; otherwise a head has a size of its own."""
+    further_sizes: ClassVar[dict[str, str]] = {}
+    """Sizes besides those of ``MAX_SIZE``, and which of those each is bounded like: ``decoder_layers``."""
+    default_num_labels: ClassVar[int] = 2
     name_or_path: str = ""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -78,7 +81,8 @@ class PretrainedConfig:
         kwargs.setdefault("torch_dtype", kwargs.pop("dtype", None))
         values |= {self.aliases.get(key, key): value for key, value in kwargs.items()}
         for key, value in values.items():
-            setattr(self, key, copy.deepcopy(value))
+            if not isinstance(getattr(type(self), key, None), property):  # what follows from other fields is not set
+                setattr(self, key, copy.deepcopy(value))
         self._set_labels(num_labels, id2label, label2id)
         self.validate()
 
@@ -126,7 +130,8 @@ class PretrainedConfig:
 
     def validate(self) -> None:
         """Check sizes and that they fit together; families may add to it."""
-        problems = [_size_problem(self, name, most) for name, most in MAX_SIZE.items()]
+        sizes = {**{name: name for name in MAX_SIZE}, **self.further_sizes}
+        problems = [_size_problem(self, name, like) for name, like in sizes.items()]
         found = [p for p in problems if p]
         if not found:
             found = self._relations()
@@ -146,7 +151,7 @@ class PretrainedConfig:
         directory = Path(save_directory)
         directory.mkdir(parents=True, exist_ok=True)
         values = self.to_dict()
-        if self.id2label == default_labels(2):
+        if self.id2label == default_labels(2) and self.default_num_labels == 2:
             del values["id2label"], values["label2id"]
         own = self.own_fields()  # always written: None may differ from the family's default
         silent = {key for key, default in COMMON_DEFAULTS.items() if key not in own and values[key] == default}
@@ -255,7 +260,7 @@ class PretrainedConfig:
         elif label2id is not None and (num_labels is None or num_labels == len(label2id)):
             self.id2label = {_label_id(i): str(name) for name, i in sorted(label2id.items(), key=lambda p: int(p[1]))}
         else:
-            count = 2 if num_labels is None else num_labels
+            count = self.default_num_labels if num_labels is None else num_labels
             if not isinstance(count, int) or not 1 <= count <= 1_000_000:
                 raise ConfigError(f"num_labels is {count!r}, expected a number from 1 to 1,000,000.")
             self.id2label = default_labels(count)
@@ -307,11 +312,11 @@ def _label_id(value: Any) -> int:
         raise ConfigError(f"{value!r} is not the number of a label.") from None
 
 
-def _size_problem(config: PretrainedConfig, name: str, most: int) -> str | None:
+def _size_problem(config: PretrainedConfig, name: str, like: str) -> str | None:
     value = getattr(config, name, None)
     if value is None:
         return None
-    least = 0 if name in ("num_hidden_layers", "type_vocab_size") else 1
+    least, most = 0 if like in ("num_hidden_layers", "type_vocab_size") else 1, MAX_SIZE[like]
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         return f"{name} is {value!r}, expected a whole number from {least} to {most:,}"
     return None
@@ -321,6 +326,10 @@ def _estimate_parameters(config: PretrainedConfig) -> int:
     def size(name: str) -> int:
         return getattr(config, name, None) or 0
 
+    def largest(kind: str) -> int:
+        return max(size(name) for name in (kind, *(own for own, like in config.further_sizes.items() if like == kind)))
+
     hidden = size("hidden_size")
+    layers = size("num_hidden_layers") + size("decoder_layers") + size("num_decoder_layers")
     rows = size("vocab_size") + size("max_position_embeddings") + size("type_vocab_size") + config.num_labels
-    return hidden * rows + size("num_hidden_layers") * (4 * hidden * hidden + 2 * hidden * size("intermediate_size"))
+    return hidden * rows + layers * (4 * hidden * hidden + 2 * hidden * largest("intermediate_size"))

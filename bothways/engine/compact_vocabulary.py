@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bothways.nn.embeddings import with_rows
+
 
 class CompactVocabulary:
     """The U rows of a model's word embeddings that occur in ``input_ids``, as the parameter that is trained.
@@ -37,12 +39,8 @@ class CompactVocabulary:
         self.place[self.rows] = torch.arange(len(self.rows))
         weight = self.full.weight.detach()[self.rows.to(self.full.weight.device)].clone()
         padding = self.full.padding_idx
-        self.compact = nn.Embedding(
-            len(self.rows),
-            self.full.embedding_dim,
-            padding_idx=int(self.place[padding]) if padding is not None and used[padding] else None,
-            _weight=weight,
-        )
+        own_padding = int(self.place[padding]) if padding is not None and used[padding] else None
+        self.compact = with_rows(self.full, weight, own_padding)
 
     def enter(self) -> None:
         """Give the model the compact embeddings; its ``input_ids`` must now go through ``translate``."""

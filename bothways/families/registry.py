@@ -51,6 +51,7 @@ class Family:
         initialise: (path of a module, module, config) draws the module's first weights and returns True, or returns
             False where they are drawn as BERT's.
         key_map_of: the key map of a configuration, where files differ with it; ``key_map`` is that of the defaults.
+        may_lack: endings of names of ours that files may do without, since what the model begins with is right.
         positions: (config, ids (T,), seqlens) to the positions (T,) of the tokens, counted from 0; None where they
             are the columns.
     """
@@ -64,6 +65,7 @@ class Family:
     other_names: Mapping[str, str] = field(default_factory=dict)
     initialise: Callable[[str, nn.Module, Any], bool] | None = None
     key_map_of: Callable[[Any], KeyMap] | None = None
+    may_lack: tuple[str, ...] = ()
     positions: Callable[[Any, Tensor, SeqLens], Tensor] | None = None
 
     @property

@@ -33,6 +33,7 @@ class T5Config(PretrainedConfig):
         "intermediate_size": "d_ff",
     }
     heads_divide_hidden_size = False
+    further_sizes = {"num_decoder_layers": "num_hidden_layers"}
 
     vocab_size: int = 32128
     d_model: int = 512
@@ -156,7 +157,7 @@ def initialise(path: str, module: nn.Module, config: T5Config) -> bool:
             deviation = next(value for ending, value in deviations.items() if path.endswith(ending))
             module.weight.normal_(0.0, config.initializer_factor * deviation)
             if getattr(module, "bias", None) is not None:
-                module.bias.zero_()  # type: ignore[union-attr, operator]
+                module.bias.zero_()  # type: ignore[operator]
     return True
 
 

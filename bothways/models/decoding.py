@@ -30,7 +30,7 @@ class RowsDecoder:
     last_hidden: Tensor
 
     def __init__(self, model: Any, *, rows: int, capacity: int, source: Source | None = None) -> None:
-        self.vocab_size: int = model.config.vocab_size
+        self.vocab_size: int = model.get_output_embeddings().out_features
         self.max_length: int | None = model.longest_output
         self._model = model
         self._cache = new_cache(model.base_model, rows, capacity)

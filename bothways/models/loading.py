@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,11 +49,11 @@ def fill_from_directory(
             source=source,
         )
     fill(model, tensors, parse_dtype(dtype, tensors))
-    return report
+    return replace(report, missing=tuple(n for n in report.missing if not n.endswith(model.family.may_lack)))
 
 
 def fill(model: PreTrainedModel, tensors: dict[str, torch.Tensor], dtype: torch.dtype) -> None:
-    """Assign ``tensors`` in ``dtype`` and initialise the parameters that got none."""
+    """Assign ``tensors`` in ``dtype`` and initialise the parameters that got none; buffers without values are zeros."""
     cast = {name: t.to(dtype) if t.is_floating_point() else t for name, t in tensors.items()}
     model.load_state_dict(cast, strict=False, assign=True)
     model.tie_weights()
@@ -67,6 +68,9 @@ def fill(model: PreTrainedModel, tensors: dict[str, torch.Tensor], dtype: torch.
             model.initialise(path, module)
             for name, value in kept.items():
                 getattr(module, name).data.copy_(value)
+        for name, buffer in module.named_buffers(recurse=False):
+            if buffer.is_meta:
+                setattr(module, name, torch.zeros(buffer.shape, dtype=dtype))
     model.tie_weights()
 
 
@@ -83,8 +87,9 @@ def initialise(module: nn.Module, initializer_range: float) -> None:
             module.weight[module.padding_idx].zero_()
     elif isinstance(module, (nn.LayerNorm, RMSNorm)):
         module.weight.fill_(1.0)
-        if getattr(module, "bias", None) is not None:
-            module.bias.zero_()
+        bias = getattr(module, "bias", None)
+        if bias is not None:
+            bias.zero_()
 
 
 def save(

@@ -108,6 +108,37 @@ class NextSentencePredictorOutput(SequenceClassifierOutput):
 
 
 @dataclass(eq=False, repr=False)
+class Seq2SeqSequenceClassifierOutput(ModelOutput):
+    """loss (); logits (B, C); what was asked for of decoder and encoder."""
+
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+    past_key_values: Any = None
+    decoder_hidden_states: Tensors | None = None
+    decoder_attentions: Tensors | None = None
+    cross_attentions: Tensors | None = None
+    encoder_last_hidden_state: Tensor | None = None
+    encoder_hidden_states: Tensors | None = None
+    encoder_attentions: Tensors | None = None
+
+
+@dataclass(eq=False, repr=False)
+class Seq2SeqQuestionAnsweringModelOutput(ModelOutput):
+    """loss (); start_logits and end_logits (B, S), the smallest number where the mask is 0; of decoder and encoder."""
+
+    loss: Tensor | None = None
+    start_logits: Tensor | None = None
+    end_logits: Tensor | None = None
+    past_key_values: Any = None
+    decoder_hidden_states: Tensors | None = None
+    decoder_attentions: Tensors | None = None
+    cross_attentions: Tensors | None = None
+    encoder_last_hidden_state: Tensor | None = None
+    encoder_hidden_states: Tensors | None = None
+    encoder_attentions: Tensors | None = None
+
+
+@dataclass(eq=False, repr=False)
 class QuestionAnsweringModelOutput(ModelOutput):
     """loss (); start_logits and end_logits (B, S), the smallest number where the mask is 0."""
 

@@ -221,7 +221,7 @@ class PackedRunner:
             )
 
     def _with_head(self, reads: str) -> Any:
-        wanted = ("tokens",) if reads == "tokens" else ("pooled", "first", "mean")
+        wanted = ("tokens",) if reads == "tokens" else ("pooled", "first", "last", "eos", "mean")
         if not isinstance(self.model, TaskModel) or self.model.head.reads not in wanted:
             raise InputError(f"{type(self.model).__name__} has no head that reads {reads}.")
         return self.model

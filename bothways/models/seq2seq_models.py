@@ -25,7 +25,7 @@ from bothways.models.past import past_of
 from bothways.models.task_models import extras_of, refuse_head_mask, returned, tokens_of, wanted
 from bothways.models.writing import WritingModel
 from bothways.nn.block import Rows, Source
-from bothways.nn.embeddings import check_ids
+from bothways.nn.embeddings import Embeddings, check_ids
 from bothways.nn.kv_cache import KeyValueCache, SourceCache
 from bothways.nn.stack import StackOutput, TransformerStack
 
@@ -35,6 +35,8 @@ class Seq2SeqBody(PreTrainedModel):
 
     reads_input_twice: ClassVar[bool] = False
     """Whether the decoder reads the source, moved by one place, when it is given nothing else."""
+    scales_given_targets: ClassVar[bool] = False
+    """Whether ``decoder_inputs_embeds`` are multiplied with ``embed_scale``. What the encoder is given never is."""
 
     def build_body(self, config: PretrainedConfig) -> None:
         """Add the family's modules to this one."""
@@ -44,6 +46,12 @@ class Seq2SeqBody(PreTrainedModel):
     @property
     def writer(self) -> TransformerStack:
         return self.decoder
+
+    @property
+    def target_embeddings(self) -> Embeddings:
+        """Where the decoder's words are looked up: in its own vocabulary if it has one, else in the encoder's."""
+        own = self.decoder_embeddings
+        return own if hasattr(own, "word_embeddings") else self.embeddings
 
     def get_encoder(self) -> Any:
         """The encoder as a function of ``input_ids`` and ``attention_mask``, see ``encode_source``."""
@@ -89,8 +97,11 @@ class Seq2SeqBody(PreTrainedModel):
     ) -> StackOutput:
         """The decoder over a packed target; ``cache`` holds what it has read before."""
         if inputs_embeds is None:
-            check_ids(batch.input_ids, self.embeddings.word_embeddings.num_embeddings)
-            inputs_embeds = self.embeddings.words(batch.input_ids)
+            words = self.target_embeddings
+            check_ids(batch.input_ids, words.word_embeddings.num_embeddings)
+            inputs_embeds = words.words(batch.input_ids)
+        elif self.scales_given_targets:
+            inputs_embeds = inputs_embeds * self.embeddings.embed_scale
         return self.decoder(
             self.decoder_embeddings(batch, inputs_embeds),
             batch.seqlens,
@@ -111,10 +122,13 @@ class Seq2SeqBody(PreTrainedModel):
     ) -> StackOutput:
         """Source through the encoder, and once more, moved by one place, through the decoder: what classifiers read."""
         encoded = self.encode_packed(inputs)
-        batch = inputs.batch
-        moved = replace(batch, input_ids=self.moved_right_packed(batch.input_ids, batch.seqlens), labels=None)
-        source = Source(hidden=encoded.hidden, lens=batch.seqlens)
+        moved = self.read_again(inputs.batch)
+        source = Source(hidden=encoded.hidden, lens=moved.seqlens)
         return self.decode_packed(moved, rows=rows, source=source, want_hidden=want_hidden, want_weights=want_weights)
+
+    def read_again(self, batch: PackedBatch) -> PackedBatch:
+        """A source as the target that a decoder reads beside it: moved by one place."""
+        return replace(batch, input_ids=self.moved_right_packed(batch.input_ids, batch.seqlens), labels=None)
 
     def shift_right(self, labels: Tensor) -> Tensor:
         """What the decoder reads when it shall write ``labels``, int64 (B, L): the start token, then all but the last.
@@ -204,7 +218,7 @@ class Seq2SeqModel(Seq2SeqBody):
         if input_ids is None:
             raise InputError("pass decoder_input_ids or decoder_inputs_embeds: without input_ids there is no default.")
         if isinstance(input_ids, PackedBatch):
-            return replace(input_ids, input_ids=self.moved_right_packed(input_ids.input_ids, input_ids.seqlens))
+            return self.read_again(input_ids)
         return self.shift_right(input_ids)
 
 
@@ -307,6 +321,7 @@ class Seq2SeqLMModel(WritingModel, Seq2SeqBody):
 class Seq2SeqCall:
     """One forward: the source, then the target, and what was collected on the way."""
 
+    inputs: ModelInputs
     source: Source
     target: Reading
 
@@ -323,20 +338,20 @@ class Seq2SeqCall:
     ) -> None:
         """Run the encoder, or take what it returned earlier."""
         if encoder_outputs is None:
-            self._inputs = self._body.packed(input_ids, attention_mask, None, None, inputs_embeds)
-            encoded = self._body.encode_packed(self._inputs, *self._asked)
-            self._shown = {"encoder_last_hidden_state": self._inputs.unpack(encoded.hidden)}
-            self._shown |= {f"encoder_{k}": v for k, v in extras_of(self._inputs, encoded).items()}
+            self.inputs = self._body.packed(input_ids, attention_mask, None, None, inputs_embeds)
+            encoded = self._body.encode_packed(self.inputs, *self._asked)
+            self._shown: dict[str, Any] = {"encoder_last_hidden_state": self.inputs.unpack(encoded.hidden)}
+            self._shown |= {f"encoder_{k}": v for k, v in extras_of(self.inputs, encoded).items()}
             hidden = encoded.hidden
         else:
             last, *more = encoder_outputs.to_tuple() if hasattr(encoder_outputs, "to_tuple") else encoder_outputs
             layout = Layout.of_mask(attention_mask, tuple(last.shape[:2]), last.device)
             hidden = layout.pack(last)
             places = layout.pack(torch.arange(last.shape[1], device=last.device).expand(last.shape[:2]))
-            self._inputs = ModelInputs(PackedBatch(places, places, layout.seqlens), layout, hidden)
+            self.inputs = ModelInputs(PackedBatch(places, places, layout.seqlens), layout, hidden)
             names = ("encoder_hidden_states", "encoder_attentions")
             self._shown = {"encoder_last_hidden_state": last} | dict(zip(names, more, strict=False))
-        self.source = Source(hidden=hidden, lens=self._inputs.batch.seqlens)
+        self.source = Source(hidden=hidden, lens=self.inputs.batch.seqlens)
 
     def decode(
         self,
@@ -347,6 +362,11 @@ class Seq2SeqCall:
         use_cache: bool | None,
     ) -> StackOutput:
         """Run the decoder over the target, after the past if there is one."""
+        if ids is None and embeds is None:
+            raise InputError(
+                "the decoder has nothing to read: pass decoder_input_ids, decoder_inputs_embeds or, to a model with a "
+                "head that writes, labels. To write a target from its beginning call generate()."
+            )
         past = past_of(past_key_values)
         self.target = Reading.of(self._body, ids, mask, None, None, embeds, past, use_cache)
         kept = self.target.past
@@ -354,10 +374,19 @@ class Seq2SeqCall:
             if kept.source is None:
                 kept.source = SourceCache(self.source.lens)
             self.source = replace(self.source, cache=kept.source)
+        return self._decode_target()
+
+    def decode_again(self, inputs: ModelInputs, rows: Rows | None = None) -> StackOutput:
+        """Run the decoder over the source itself, moved by one place; ``rows`` are those that are read."""
+        self.target = Reading(replace(inputs, batch=self._body.read_again(inputs.batch)), None, 0)
+        return self._decode_target(rows)
+
+    def _decode_target(self, rows: Rows | None = None) -> StackOutput:
         inputs = self.target.inputs
         hidden, weights = self._asked
         return self._body.decode_packed(
             inputs.batch,
+            rows=rows,
             cache=self.target.cache,
             source=self.source,
             inputs_embeds=inputs.inputs_embeds,
@@ -371,7 +400,7 @@ class Seq2SeqCall:
         shown = {f"decoder_{k}": v for k, v in extras_of(inputs, decoded).items()}
         cross = decoded.all_cross_weights
         if cross is not None:
-            shown["cross_attentions"] = tuple(unpack_cross_weights(w, inputs, self._inputs) for w in cross)
+            shown["cross_attentions"] = tuple(unpack_cross_weights(w, inputs, self.inputs) for w in cross)
         return {"past_key_values": self.target.past_after(), **shown, **self._shown}
 
 

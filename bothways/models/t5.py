@@ -6,12 +6,8 @@ from bothways.checkpoints.config import PretrainedConfig
 from bothways.families.t5 import T5
 from bothways.models.base import PreTrainedModel
 from bothways.models.seq2seq_models import Seq2SeqLMModel, Seq2SeqModel
-from bothways.models.task_models import (
-    EncoderModel,
-    QuestionAnsweringModel,
-    SequenceClassificationModel,
-    TokenClassificationModel,
-)
+from bothways.models.seq2seq_task_models import Seq2SeqQuestionAnsweringModel, Seq2SeqSequenceClassificationModel
+from bothways.models.task_models import EncoderModel, TokenClassificationModel
 
 
 class T5PreTrainedModel(PreTrainedModel):
@@ -48,7 +44,7 @@ class T5ForConditionalGeneration(Seq2SeqLMModel):
     has_inner_body = False
 
 
-class T5ForSequenceClassification(SequenceClassificationModel):
+class T5ForSequenceClassification(Seq2SeqSequenceClassificationModel):
     """T5 that classifies texts by the vector of their last end token, read by both halves."""
 
     family = T5
@@ -62,7 +58,7 @@ class T5ForTokenClassification(TokenClassificationModel):
     base_class = T5EncoderModel
 
 
-class T5ForQuestionAnswering(QuestionAnsweringModel):
+class T5ForQuestionAnswering(Seq2SeqQuestionAnsweringModel):
     """T5 that finds answers in texts, read by both halves."""
 
     family = T5

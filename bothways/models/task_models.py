@@ -240,18 +240,24 @@ class QuestionAnsweringModel(TaskModel):
         inputs = self.packed(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
         want_hidden, want_weights = wanted(self.config, output_hidden_states, output_attentions)
         logits, encoded = self.compute_logits(inputs, want_hidden=want_hidden, want_weights=want_weights)
-        layout = inputs.layout or Layout.padded(inputs.batch.seqlens)
-        lowest = torch.finfo(logits.dtype).min
-        start, end = layout.unpack(logits, fill=lowest).unbind(-1)  # (B, S) each
         if inputs.batch.labels is not None and start_positions is None:
             start_positions, end_positions = inputs.batch.labels.unbind(-1)
-        loss = None
-        if start_positions is not None and end_positions is not None:
-            loss = losses.span_loss(start, end, start_positions, end_positions)
-        output = QuestionAnsweringModelOutput(
-            loss=loss, start_logits=start.contiguous(), end_logits=end.contiguous(), **extras_of(inputs, encoded)
-        )
+        parts = span_answer(logits, inputs, start_positions, end_positions) | extras_of(inputs, encoded)
+        output = QuestionAnsweringModelOutput(**parts)
         return returned(output, self.config, return_dict)
+
+
+def span_answer(
+    logits: Tensor, inputs: ModelInputs, start_positions: Tensor | None, end_positions: Tensor | None
+) -> dict[str, Any]:
+    """``loss``, ``start_logits`` and ``end_logits`` from packed logits (T, 2); the loss if positions are given."""
+    layout = inputs.layout or Layout.padded(inputs.batch.seqlens)
+    lowest = torch.finfo(logits.dtype).min
+    start, end = layout.unpack(logits, fill=lowest).unbind(-1)  # (B, S) each
+    loss = None
+    if start_positions is not None and end_positions is not None:
+        loss = losses.span_loss(start, end, start_positions, end_positions)
+    return {"loss": loss, "start_logits": start.contiguous(), "end_logits": end.contiguous()}
 
 
 class MultipleChoiceModel(TaskModel):

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from bothways.errors import InputError
 from bothways.models.other_names import OtherNames
+from bothways.nn.embeddings import with_rows
 
 
 class WithVocabulary(OtherNames):
@@ -22,7 +23,7 @@ class WithVocabulary(OtherNames):
         decoder = self.get_output_embeddings()
         if decoder is not None:
             if self.config.tie_word_embeddings:
-                decoder.weight = self.get_input_embeddings().weight
+                decoder.weight = self.tied_embeddings().weight
             parent = self.family.output_embeddings.rpartition(".")[0]  # type: ignore[union-attr]
             if parent:  # a head of its own shows the bias, too, as published files do
                 self.get_submodule(parent).bias = decoder.bias
@@ -32,6 +33,10 @@ class WithVocabulary(OtherNames):
 
     def set_input_embeddings(self, value: nn.Embedding) -> None:
         self.base_model.embeddings.word_embeddings = value
+
+    def tied_embeddings(self) -> nn.Embedding:
+        """The words whose matrix the vocabulary projection shares."""
+        return self.get_input_embeddings()
 
     def get_output_embeddings(self) -> nn.Linear | None:
         path = self.family.output_embeddings
@@ -68,23 +73,22 @@ class WithVocabulary(OtherNames):
             count = -(-count // pad_to_multiple_of) * pad_to_multiple_of
         spread = self.config.initializer_range
         padding = old.padding_idx if old.padding_idx is None or old.padding_idx < count else None
-        new = nn.Embedding(count, old.embedding_dim, padding_idx=padding, device="meta")
-        new.weight = _resized(old.weight, count, spread, mean_resizing)
+        new = with_rows(old, resized(old.weight, count, spread, mean_resizing), padding)
         self.set_input_embeddings(new)
         decoder = self.get_output_embeddings()
         if decoder is not None:
             decoder.out_features = count
             if not self.config.tie_word_embeddings:
-                decoder.weight = _resized(decoder.weight, count, spread, mean_resizing)
+                decoder.weight = resized(decoder.weight, count, spread, mean_resizing)
             if decoder.bias is not None:
-                decoder.bias = _resized(decoder.bias, count, 0.0, False)
+                decoder.bias = resized(decoder.bias, count, 0.0, False)
         self.config.vocab_size = count
         self.tie_weights()
         return new
 
 
 @torch.no_grad()
-def _resized(old: Tensor, count: int, spread: float, around_mean: bool) -> nn.Parameter:
+def resized(old: Tensor, count: int, spread: float, around_mean: bool) -> nn.Parameter:
     """A parameter (count, ...) with the old rows, and further ones from a normal distribution of that spread."""
     new = torch.empty(count, *old.shape[1:], dtype=old.dtype, device=old.device).normal_(0.0, spread)
     if around_mean:

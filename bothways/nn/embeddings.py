@@ -5,6 +5,7 @@ Shapes: T total tokens, N hidden_size.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from bothways.batching import PackedBatch
@@ -103,6 +104,36 @@ class Embeddings(nn.Module):
                 f"token_type_ids go up to {int(types.max())}, but type_vocab_size is {self.type_vocab_size}. "
                 f"{'Pass numbers below it' if known > 1 else 'Leave them out: this model knows no segments'}."
             )
+
+
+class ScaledEmbedding(nn.Embedding):
+    """Word vectors that are multiplied with a factor where they are looked up, by whoever does that.
+
+    Args:
+        embed_scale: the factor. Source: Vaswani et al. 2017, section 3.4.
+    """
+
+    def __init__(
+        self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None, *, embed_scale: float = 1.0
+    ) -> None:
+        super().__init__(num_embeddings, embedding_dim, padding_idx)
+        self.embed_scale = embed_scale
+
+    def forward(self, input: Tensor) -> Tensor:
+        vectors = super().forward(input)
+        return vectors if self.embed_scale == 1.0 else vectors * self.embed_scale
+
+
+def with_rows(old: nn.Embedding, weight: Tensor, padding_idx: int | None) -> nn.Embedding:
+    """An embedding of the same kind with other rows, ``weight`` (rows, N)."""
+    rows, width = weight.shape
+    with torch.device("meta"):
+        if isinstance(old, ScaledEmbedding):
+            new: nn.Embedding = ScaledEmbedding(rows, width, padding_idx, embed_scale=old.embed_scale)
+        else:
+            new = nn.Embedding(rows, width, padding_idx)
+    new.weight = weight if isinstance(weight, nn.Parameter) else nn.Parameter(weight)
+    return new
 
 
 def check_ids(ids: Tensor, vocab_size: int) -> None:

@@ -19,6 +19,21 @@ _ROBERTA = {
     "num_labels": 5,
 }
 
+_TWO_SIDES = {
+    "vocab_size": 97,
+    "d_model": 24,
+    "encoder_layers": 3,
+    "decoder_layers": 2,
+    "encoder_attention_heads": 4,
+    "decoder_attention_heads": 3,
+    "encoder_ffn_dim": 40,
+    "decoder_ffn_dim": 38,
+    "max_position_embeddings": 50,
+    "dropout": 0.0,
+    "decoder_start_token_id": 2,
+    "num_labels": 5,
+}
+
 TINY = {
     "bert": {
         "vocab_size": 97,
@@ -148,6 +163,19 @@ TINY = {
         "dropout_rate": 0.0,
         "decoder_start_token_id": 0,
         "num_labels": 5,
+    },
+    "bart": _TWO_SIDES,
+    "mbart": {**_TWO_SIDES, "scale_embedding": True},
+    "pegasus": {**_TWO_SIDES, "scale_embedding": True, "pad_token_id": 0, "eos_token_id": 1, "forced_eos_token_id": 1},
+    "marian": {
+        **_TWO_SIDES,
+        "decoder_vocab_size": 97,
+        "scale_embedding": True,
+        "activation_function": "swish",
+        "pad_token_id": 96,
+        "eos_token_id": 0,
+        "forced_eos_token_id": 0,
+        "decoder_start_token_id": 96,
     },
     "roberta": {**_ROBERTA, "type_vocab_size": 1},
     "xlm-roberta": {**_ROBERTA, "type_vocab_size": 2},

@@ -1,0 +1,79 @@
+"""BART (Lewis et al., 2020): an encoder and a decoder. Differs from BERT in: a decoder that reads the source, positions
+that begin in the third row, classes from the last end token as the decoder sees it."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from bothways.families.encoder_decoder import (
+    OTHER_NAMES,
+    READING_HEADS,
+    WRITING_HEAD,
+    EncoderDecoderConfig,
+    key_map,
+    learned_positions,
+    stacks,
+)
+from bothways.families.registry import Family, register
+
+
+class BartConfig(EncoderDecoderConfig):
+    """Sizes and settings of a BART model; the defaults are those of the large one."""
+
+    model_type = "bart"
+    default_num_labels = 3
+
+    vocab_size: int = 50265
+    max_position_embeddings: int = 1024
+    encoder_layers: int = 12
+    encoder_ffn_dim: int = 4096
+    encoder_attention_heads: int = 16
+    decoder_layers: int = 12
+    decoder_ffn_dim: int = 4096
+    decoder_attention_heads: int = 16
+    encoder_layerdrop: float = 0.0
+    decoder_layerdrop: float = 0.0
+    activation_function: str = "gelu"
+    d_model: int = 1024
+    dropout: float = 0.1
+    attention_dropout: float = 0.0
+    activation_dropout: float = 0.0
+    init_std: float = 0.02
+    classifier_dropout: float = 0.0
+    scale_embedding: bool = False
+    use_cache: bool = True
+    pad_token_id: int = 1
+    bos_token_id: int | None = 0
+    eos_token_id: int | None = 2
+    is_encoder_decoder: bool = True
+    decoder_start_token_id: int | None = 2
+    forced_eos_token_id: int | None = 2
+
+    def validate(self) -> None:
+        older = getattr(self, "force_bos_token_to_be_generated", False)
+        if older and getattr(self, "forced_bos_token_id", None) is None:
+            self.forced_bos_token_id = self.bos_token_id
+        super().validate()
+
+
+def build_backbone(config: BartConfig, add_pooling_layer: bool) -> dict[str, nn.Module]:
+    """Words for both sides, and norms behind the residual sums; there is no pooler."""
+    return {
+        "embeddings": learned_positions(config, config.vocab_size),
+        "decoder_embeddings": learned_positions(config, 0),
+        **stacks(config, pre_norm=False),
+    }
+
+
+BART = register(
+    Family(
+        config_class=BartConfig,
+        base_prefix="model",
+        build_backbone=build_backbone,
+        heads={"seq2seq-lm": WRITING_HEAD, **READING_HEADS},
+        key_map=key_map(pre_norm=False),
+        output_embeddings="lm_head",
+        other_names=OTHER_NAMES,
+        may_lack=("final_logits_bias",),
+    )
+)
