@@ -142,6 +142,11 @@ _GENERATION = {
         *("GenerateBeamDecoderOnlyOutput", "GenerateBeamEncoderDecoderOutput"),
         *("GenerateDecoderOnlyOutput", "GenerateEncoderDecoderOutput"),
     ),
+    "generate": ("GenerationMixin",),
+    "outputs": (
+        *("GenerateBeamDecoderOnlyOutput", "GenerateBeamEncoderDecoderOutput"),
+        *("GenerateDecoderOnlyOutput", "GenerateEncoderDecoderOutput"),
+    ),
 }
 
 _WHERE: dict[str, str] = {

@@ -69,7 +69,7 @@ class _Item:
     """A prompt: the sums of its rows, and its finished rows.
 
     Attributes:
-        rows: int64 (N,), its rows among all that were begun with.
+        first: the number of its first row among all that were begun with. rows: int64 (N,), the numbers of all.
         totals: for each of its rows the sum of log-probabilities.
         done: whether nothing better can come.
     """
@@ -77,8 +77,8 @@ class _Item:
     def __init__(self, request: Request, number: int, constraints: Sequence[Constraint]) -> None:
         self.request, self.constraints = request, constraints
         beams = request.config.num_beams
-        self.number = number
-        self.rows = torch.arange(beams, device=request.device) + number * beams
+        self.number, self.first = number, number * beams
+        self.rows = torch.arange(beams, device=request.device) + self.first
         self.totals = [0.0] + [NEVER] * (beams - 1)
         self.trails: list[Trail] = [None] * beams
         self.finished = Hypotheses(beams, request)
@@ -127,13 +127,13 @@ def _advance(request: Request, live: list[_Item], written: Written, scores: Tens
             if token not in request.eos:
                 going_on.append((total, token, beam))
             elif rank < beams and item.state(sequences[beam]).completed:
-                trail = (item.trails[beam], int(item.rows[beam]))
+                trail = (item.trails[beam], item.first + beam)
                 item.finished.add(new[first + beam], total, trail, written.step + 1)
             if len(going_on) == beams:
                 break
         going_on = _steered(item, sequences, sums[first : first + beams], going_on)
         item.totals = [total for total, _, _ in going_on]
-        item.trails = [(item.trails[beam], int(item.rows[beam])) for _, _, beam in going_on]
+        item.trails = [(item.trails[beam], item.first + beam) for _, _, beam in going_on]
         tokens += [token for _, token, _ in going_on]
         parents += [first + beam for _, _, beam in going_on]
         item.done = item.finished.complete(sums_here[0], written.step + 1)

@@ -5,7 +5,6 @@ Shapes: B prompts, W columns of them, R returned rows, V vocab_size.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -41,6 +40,19 @@ from bothways.generation.request import Request, Result
 from bothways.generation.stopping import StoppingCriteriaList
 from bothways.generation.transition_scores import transition_scores
 from bothways.generation.unconditional import Unconditional
+
+ARGUMENTS = (
+    *(
+        "inputs",
+        "generation_config",
+        "logits_processor",
+        "stopping_criteria",
+        "prefix_allowed_tokens_fn",
+        "synced_gpus",
+    ),
+    *("assistant_model", "streamer", "negative_prompt_ids", "negative_prompt_attention_mask", "use_model_defaults"),
+)
+"""What ``generate`` takes besides keyword arguments."""
 
 BEAMS = (
     GenerationMode.BEAM_SEARCH,
@@ -103,7 +115,7 @@ class GenerationMixin:
             OutOfMemoryError: more rows than memory has room for.
         """
         config, rest = settings_of_call(self.generation_config, generation_config, kwargs, use_model_defaults)
-        check_names(rest, inspect.signature(GenerationMixin.generate).parameters)
+        check_names(rest, ARGUMENTS)
         warn_of_idle_settings(config, generation_config, kwargs)
         mode = config.get_generation_mode(assistant_model)
         _check_call(config, mode, streamer, synced_gpus)

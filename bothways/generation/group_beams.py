@@ -76,7 +76,7 @@ class _Item:
     """A prompt: the sums of its rows, and the finished rows of its groups.
 
     Attributes:
-        rows: int64 (N,), its rows among all that were begun with.
+        first: the number of its first row among all that were begun with. rows: int64 (N,), the numbers of all.
         totals: for each of its rows the sum of log-probabilities.
         closed: for each group whether nothing better can come.
     """
@@ -84,7 +84,8 @@ class _Item:
     def __init__(self, request: Request, number: int) -> None:
         config = request.config
         self.size = config.num_beams // config.num_beam_groups
-        self.rows = torch.arange(config.num_beams, device=request.device) + number * config.num_beams
+        self.first = number * config.num_beams
+        self.rows = torch.arange(config.num_beams, device=request.device) + self.first
         self.totals = [0.0 if row % self.size == 0 else NEVER for row in range(config.num_beams)]
         self.trails: list[Trail] = [None] * config.num_beams
         self.finished = [Hypotheses(self.size, request) for _ in range(config.num_beam_groups)]
@@ -124,7 +125,7 @@ def _advance_group(
     totals = torch.tensor([item.totals[own] for item in live], device=scores.device).view(-1, 1)
     sums = (scores + totals).view(len(live), size * vocab_size)
     best, chosen = largest(sums, min(max(2, 1 + len(request.eos)) * size, sums.shape[1]))
-    check_scores(best[:, 0], [int(item.rows[0]) // beams for item in live], written.step)
+    check_scores(best[:, 0], [item.first // beams for item in live], written.step)
     news = written.new.view(len(live), beams, written.step)
     for index, (item, sums_here, flat) in enumerate(zip(live, best.tolist(), chosen.tolist(), strict=True)):
         first = index * beams
@@ -138,12 +139,12 @@ def _advance_group(
             if token not in request.eos:
                 going_on.append((total, token, row))
             elif rank < size:
-                trail = (item.trails[row], int(item.rows[row]))
+                trail = (item.trails[row], item.first + row)
                 item.finished[group].add(news[index, row], total, trail, written.step + 1)
             if len(going_on) == size:
                 break
         item.totals[own] = [total for total, _, _ in going_on]
-        item.trails[own] = [(item.trails[row], int(item.rows[row])) for _, _, row in going_on]
+        item.trails[own] = [(item.trails[row], item.first + row) for _, _, row in going_on]
         tokens[first + group * size : first + (group + 1) * size] = tokens.new_tensor([t for _, t, _ in going_on])
         parents[first + group * size : first + (group + 1) * size] = tokens.new_tensor(
             [r + first for _, _, r in going_on]

@@ -137,3 +137,38 @@ def test_the_same_torch_seed_draws_the_same_tokens():
                 torch.manual_seed(seed)
                 written.append(one.generate(ids, attention_mask=torch.ones_like(ids), num_beams=beams, **settings))
             assert torch.equal(*written)
+
+
+def test_guidance_leads_where_the_reference_leads():
+    reference, model, _ = models("gpt2", 0)
+    ids, avoided = torch.tensor([[5, 6, 7], [8, 9, 10]]), torch.tensor([[11, 12], [13, 14]])
+    settings = {"max_new_tokens": 8, "pad_token_id": PAD, "eos_token_id": None, "guidance_scale": 2.0}
+    for more in ({}, {"negative_prompt_ids": avoided}):
+        wanted = reference.generate(ids, attention_mask=torch.ones_like(ids), **settings, **more)
+        assert torch.equal(model.generate(ids, **settings, **more), wanted)
+    # Padding of what is avoided is not read: the reference would move the positions by it.
+    padded = {"negative_prompt_ids": avoided, "negative_prompt_attention_mask": torch.tensor([[0, 1], [1, 1]])}
+    alone = model.generate(ids[:1], negative_prompt_ids=avoided[:1, 1:], **settings)
+    assert torch.equal(model.generate(ids, **settings, **padded)[:1], alone)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_beams_with_hardly_a_choice(seed):
+    """Fewer allowed tokens than beams: rows that should never be chosen are, in the reference's order."""
+    reference, model, _ = models("gpt2", 0)
+    rng = random.Random(seed)
+    allowed = rng.sample(range(3, 97), rng.randint(1, 4))
+    beams = rng.choice([2, 3, 4])
+    settings = {
+        "num_beams": beams,
+        "num_return_sequences": rng.randint(1, beams),
+        "max_new_tokens": rng.randint(1, 6),
+        "eos_token_id": rng.choice([allowed[0], 50]),
+        "pad_token_id": 3,
+        "length_penalty": rng.choice([1.0, 0.0, -1.0]),
+        "early_stopping": rng.choice([True, False, "never"]),
+        "prefix_allowed_tokens_fn": lambda prompt, row: allowed,
+    }
+    ids = torch.tensor([[5, 6, 7], [8, 9, 10]])
+    wanted = reference.generate(ids, attention_mask=torch.ones_like(ids), **settings)
+    assert torch.equal(model.generate(ids, **settings), wanted)
