@@ -142,11 +142,6 @@ _GENERATION = {
         *("GenerateBeamDecoderOnlyOutput", "GenerateBeamEncoderDecoderOutput"),
         *("GenerateDecoderOnlyOutput", "GenerateEncoderDecoderOutput"),
     ),
-    "generate": ("GenerationMixin",),
-    "outputs": (
-        *("GenerateBeamDecoderOnlyOutput", "GenerateBeamEncoderDecoderOutput"),
-        *("GenerateDecoderOnlyOutput", "GenerateEncoderDecoderOutput"),
-    ),
 }
 
 _WHERE: dict[str, str] = {
@@ -194,6 +189,10 @@ _WHERE: dict[str, str] = {
     "MultipleChoicePipeline": "bothways.pipelines.multiple_choice",
     "NextSentencePipeline": "bothways.pipelines.next_sentence",
     "QuestionAnsweringPipeline": "bothways.pipelines.question_answering",
+    "SummarizationPipeline": "bothways.pipelines.summarization",
+    "Text2TextGenerationPipeline": "bothways.pipelines.text2text",
+    "TextGenerationPipeline": "bothways.pipelines.text_generation",
+    "TranslationPipeline": "bothways.pipelines.translation",
     "ZeroShotClassificationPipeline": "bothways.pipelines.zero_shot",
     "FeatureExtractionPipeline": "bothways.pipelines.feature_extraction",
     "Embedder": "bothways.models.embedding",
