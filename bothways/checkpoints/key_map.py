@@ -165,14 +165,16 @@ class KeyMap:
     Args:
         rules: see the rule classes of this module.
         base_prefix: attribute of the base model in a task model, ``"bert"``; names have it or lack it as they please.
+        other_prefix: what files of some classes have in its place.
 
     Raises:
         ValueError: templates that differ in their placeholders, or two rules with the same template.
     """
 
-    def __init__(self, *rules: Rule, base_prefix: str = "") -> None:
+    def __init__(self, *rules: Rule, base_prefix: str = "", other_prefix: str = "") -> None:
         self.rules = rules
         self.base_prefix = base_prefix
+        self.other_prefix = other_prefix
         self.ties = tuple(rule for rule in rules if isinstance(rule, Tie))
         self._legacy = tuple(rule for rule in rules if isinstance(rule, Legacy))
         self._ignored = tuple(_regex(rule.pattern, below=True) for rule in rules if isinstance(rule, Ignore))
@@ -185,7 +187,7 @@ class KeyMap:
     def without_tie(self, name: str) -> KeyMap:
         """The same rules, but our parameter ``name`` has values of its own."""
         kept = [rule for rule in self.rules if not (isinstance(rule, Tie) and rule.name == name)]
-        return KeyMap(*kept, base_prefix=self.base_prefix)
+        return KeyMap(*kept, base_prefix=self.base_prefix, other_prefix=self.other_prefix)
 
     def to_ours(self, names: Iterable[str]) -> Plan:
         """Plan how the tensors of a file become ours.
@@ -235,7 +237,7 @@ class KeyMap:
                 rules = " and ".join(str(hit[0].rule) for hit in hits)
                 raise CheckpointError(f"The name {shown(name)} fits {len(hits)} rules of the key map: {rules}.")
             if not hits:
-                steps.append(Step(theirs=(original,), ours=(name,)))
+                steps.append(Step(theirs=(original,), ours=(prefix + rest,)))
                 continue
             pattern, part, values, below = hits[0]
             if len(pattern.sources) > 1:
@@ -254,8 +256,10 @@ class KeyMap:
         return steps
 
     def _without_base(self, name: str) -> tuple[str, str]:
-        prefix = f"{self.base_prefix}."
-        return (prefix, name[len(prefix) :]) if self.base_prefix and name.startswith(prefix) else ("", name)
+        for own in (self.base_prefix, self.other_prefix):
+            if own and name.startswith(f"{own}."):
+                return f"{self.base_prefix}.", name[len(own) + 1 :]
+        return "", name
 
     def _modern(self, name: str) -> str:
         for rule in self._legacy:

@@ -180,7 +180,7 @@ RULES: tuple[Rule, ...] = (
     Ignore(f"{_THEIRS}.self_attn.rotary_emb"),
     Tie("lm_head.weight", to="model.embeddings.word_embeddings.weight"),
 )
-KEY_MAP = KeyMap(*RULES, base_prefix="model")
+KEY_MAP = KeyMap(*RULES, base_prefix="model", other_prefix="transformer")
 
 OTHER_NAMES = {
     "layers": "encoder.layer",
@@ -200,5 +200,9 @@ LLAMA = register(
     )
 )
 
-LLAMA_READER = replace(LLAMA, base_prefix="transformer", key_map=KeyMap(*RULES, base_prefix="transformer"))
+LLAMA_READER = replace(
+    LLAMA,
+    base_prefix="transformer",
+    key_map=KeyMap(*RULES, base_prefix="transformer", other_prefix="model"),
+)
 """The same under the older prefix, which question answering has kept in the ecosystem."""
