@@ -20,6 +20,9 @@ def evaluate_command(
     task: Annotated[str | None, typer.Option(help="As for train; by default what the model was made for.")] = None,
     text_column: Annotated[str | None, typer.Option(help="Column of the text; 'a,b' for pairs.")] = None,
     label_column: Annotated[str | None, typer.Option(help="Column of the label.")] = None,
+    target: Annotated[
+        Path | None, typer.Option(help="For a file with a source a line: the file with their targets.")
+    ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="JSON file for all scores.")] = None,
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
     encoding: Annotated[str | None, typer.Option(help="Encoding of the file, if not UTF-8.")] = None,
@@ -32,12 +35,22 @@ def evaluate_command(
     from bothways.files import write_json
     from bothways.tasks.encoded import position_limit
     from bothways.training.job import find_task
+    from bothways.training.task import check_further
 
     check_file_output(output, file)
     runner, tokenizer, made_for = _load(model, task, precision)
     config = runner.model.config
-    reading = {"text_column": text_column, "label_column": label_column, "format": file_format, "encoding": encoding}
-    job = find_task(made_for).load_evaluation(file, config, **reading)
+    reading: dict[str, Any] = {
+        "text_column": text_column,
+        "label_column": label_column,
+        "format": file_format,
+        "encoding": encoding,
+    }
+    task_class = find_task(made_for)
+    check_further(task_class, {"target": target})
+    if target is not None:
+        reading["target"] = target
+    job = task_class.load_evaluation(file, config, **reading)
     _compare_columns(model, job.split.columns)
     found = job.answer(runner, job.encode_evaluation(tokenizer, position_limit(config)))
     names = job.label_names if job.kind != "regression" else ()
