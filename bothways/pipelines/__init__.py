@@ -16,10 +16,14 @@ if TYPE_CHECKING:
     from bothways.pipelines.multiple_choice import MultipleChoicePipeline as MultipleChoicePipeline
     from bothways.pipelines.next_sentence import NextSentencePipeline as NextSentencePipeline
     from bothways.pipelines.question_answering import QuestionAnsweringPipeline as QuestionAnsweringPipeline
+    from bothways.pipelines.summarization import SummarizationPipeline as SummarizationPipeline
+    from bothways.pipelines.text2text import Text2TextGenerationPipeline as Text2TextGenerationPipeline
     from bothways.pipelines.text_classification import TextClassificationPipeline as TextClassificationPipeline
+    from bothways.pipelines.text_generation import TextGenerationPipeline as TextGenerationPipeline
     from bothways.pipelines.token_classification import AggregationStrategy as AggregationStrategy
     from bothways.pipelines.token_classification import NerPipeline as NerPipeline
     from bothways.pipelines.token_classification import TokenClassificationPipeline as TokenClassificationPipeline
+    from bothways.pipelines.translation import TranslationPipeline as TranslationPipeline
     from bothways.pipelines.zero_shot import ZeroShotClassificationPipeline as ZeroShotClassificationPipeline
 
 _MODULE_OF = {
@@ -32,8 +36,12 @@ _MODULE_OF = {
     "MultipleChoicePipeline": "multiple_choice",
     "NextSentencePipeline": "next_sentence",
     "QuestionAnsweringPipeline": "question_answering",
+    "SummarizationPipeline": "summarization",
+    "Text2TextGenerationPipeline": "text2text",
     "TextClassificationPipeline": "text_classification",
+    "TextGenerationPipeline": "text_generation",
     "TokenClassificationPipeline": "token_classification",
+    "TranslationPipeline": "translation",
     "ZeroShotClassificationPipeline": "zero_shot",
     "pipeline": "build",
 }

@@ -59,6 +59,10 @@ def pipeline(
     ``"multiple-choice"``           ``question=…, choices=[…]``, or a dictionary of both
     ``"next-sentence-prediction"``  two texts, or ``{"text": …, "text_pair": …}``
     ``"feature-extraction"``        a text, whose tokens get vectors
+    ``"text-generation"``           a text, which goes on
+    ``"text2text-generation"``      a text, about which another is written
+    ``"summarization"``             a text of any length
+    ``"translation"``               a text of any length (also ``"translation_en_to_de"``)
     ==============================  =================================================================================
 
     Args:

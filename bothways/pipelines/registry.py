@@ -13,19 +13,25 @@ PIPELINES: dict[str, str] = {
     "multiple-choice": "bothways.pipelines.multiple_choice:MultipleChoicePipeline",
     "next-sentence-prediction": "bothways.pipelines.next_sentence:NextSentencePipeline",
     "question-answering": "bothways.pipelines.question_answering:QuestionAnsweringPipeline",
+    "summarization": "bothways.pipelines.summarization:SummarizationPipeline",
     "text-classification": "bothways.pipelines.text_classification:TextClassificationPipeline",
+    "text-generation": "bothways.pipelines.text_generation:TextGenerationPipeline",
+    "text2text-generation": "bothways.pipelines.text2text:Text2TextGenerationPipeline",
     "token-classification": "bothways.pipelines.token_classification:TokenClassificationPipeline",
+    "translation": "bothways.pipelines.translation:TranslationPipeline",
     "zero-shot-classification": "bothways.pipelines.zero_shot:ZeroShotClassificationPipeline",
 }
 ALIASES: dict[str, str] = {"ner": "token-classification", "sentiment-analysis": "text-classification"}
 
 TASK_OF_HEAD: dict[str, str] = {
     "base": "feature-extraction",
+    "causal-lm": "text-generation",
     "masked-lm": "fill-mask",
     "multiple-choice": "multiple-choice",
     "next-sentence-prediction": "next-sentence-prediction",
     "pretraining": "fill-mask",
     "question-answering": "question-answering",
+    "seq2seq-lm": "text2text-generation",
     "sequence-classification": "text-classification",
     "token-classification": "token-classification",
 }
@@ -41,19 +47,28 @@ class UnknownTaskError(UsageError, KeyError):
 
 def known_tasks() -> list[str]:
     """All names that ``pipeline`` takes."""
-    return sorted([*PIPELINES, *ALIASES])
+    return sorted([*PIPELINES, *ALIASES, "translation_xx_to_yy"])
 
 
 def find_pipeline(task: Any) -> tuple[str, Any]:
-    """The proper name of a task and its class.
+    """The proper name of a task and its class. ``translation_en_to_de`` is a proper name.
 
     Raises:
         UnknownTaskError: listing the known ones.
     """
     name = ALIASES.get(task, task) if isinstance(task, str) else task
+    if isinstance(task, str) and task.startswith("translation_"):
+        parts = task.split("_")
+        if len(parts) != 4 or parts[2] != "to" or not all(parts):
+            raise UnknownTaskError(f"invalid translation task {task!r}, use the form 'translation_XX_to_YY'.")
+        return task, _class_of("translation")
     if name not in PIPELINES:
         like = nearest(str(task), known_tasks(), most=1)
         hint = f" Did you mean {like[0]!r}?" if like else ""
         raise UnknownTaskError(f"unknown task {task!r}. Known tasks: {', '.join(known_tasks())}.{hint}")
+    return name, _class_of(name)
+
+
+def _class_of(name: str) -> Any:
     module, _, cls = PIPELINES[name].partition(":")
-    return name, getattr(import_module(module), cls)
+    return getattr(import_module(module), cls)
