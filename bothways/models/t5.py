@@ -5,7 +5,7 @@ from __future__ import annotations
 from bothways.checkpoints.config import PretrainedConfig
 from bothways.families.t5 import T5
 from bothways.models.base import PreTrainedModel
-from bothways.models.seq2seq_models import Seq2SeqLMModel, Seq2SeqModel
+from bothways.models.seq2seq_models import Seq2SeqBody, Seq2SeqLMModel, Seq2SeqModel
 from bothways.models.seq2seq_task_models import Seq2SeqQuestionAnsweringModel, Seq2SeqSequenceClassificationModel
 from bothways.models.task_models import EncoderModel, TokenClassificationModel
 
@@ -58,8 +58,11 @@ class T5ForTokenClassification(TokenClassificationModel):
     base_class = T5EncoderModel
 
 
-class T5ForQuestionAnswering(Seq2SeqQuestionAnsweringModel):
-    """T5 that finds answers in texts, read by both halves."""
+class T5ForQuestionAnswering(Seq2SeqQuestionAnsweringModel, Seq2SeqBody):
+    """T5 that finds answers in texts, read by both halves; these are its own attributes, as in the published class."""
 
     family = T5
     base_class = T5Model
+
+    def build_body(self, config: PretrainedConfig) -> None:
+        Seq2SeqBody.build_body(self, config)

@@ -119,13 +119,16 @@ class TaskModel(PreTrainedModel):
 
     def __init__(self, config: PretrainedConfig) -> None:
         super().__init__(config)
-        setattr(
-            self, self.family.base_prefix, self.base_class(config, add_pooling_layer=self.needs_pooler, nested=True)
-        )
+        self.build_body(config)
         for name, module in self.head.build(config).items():
             setattr(self, name, module)
         self.num_labels = config.num_labels
         self.post_init()
+
+    def build_body(self, config: PretrainedConfig) -> None:
+        """Add the body, as an attribute of the family's name for it."""
+        body = self.base_class(config, add_pooling_layer=self.needs_pooler, nested=True)
+        setattr(self, self.family.base_prefix, body)
 
     @property
     def head(self) -> Head:
