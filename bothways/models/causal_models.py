@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from bothways.batching import PackedBatch, SeqLens
+from bothways.errors import InputError
 from bothways.models import losses
 from bothways.models.decoding import RowsDecoder
 from bothways.models.inputs import ModelInputs
@@ -216,6 +217,8 @@ class Reading:
         seen = 0 if past is None else past.columns
         if seen and attention_mask is not None and attention_mask.shape[1] == seen + columns:
             attention_mask = attention_mask[:, seen:]
+        if seen and attention_mask is not None:
+            refuse_empty_rows(attention_mask)
         if seen and position_ids is None and given is not None:
             position_ids = torch.arange(seen, seen + columns, device=given.device)[None]
         inputs = body.packed(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
@@ -233,6 +236,20 @@ class Reading:
         if self.past is not None:
             self.past.finish(self._columns)
         return self.past
+
+
+def refuse_empty_rows(attention_mask: Tensor) -> None:
+    """A row without any token in a step would remember the first of its padding.
+
+    Raises:
+        InputError: with the number of the first such row.
+    """
+    empty = (attention_mask == 0).all(1)
+    if bool(empty.any()):
+        raise InputError(
+            f"after what was read the mask leaves row {int(empty.nonzero()[0])} without a token in the "
+            f"{attention_mask.shape[1]} columns of this call. Pad at the left, or leave the row out."
+        )
 
 
 def next_tokens(labels: Tensor, seqlens: SeqLens) -> Tensor:
