@@ -12,6 +12,7 @@ import typer
 from bothways.cli.demo import demo_command
 from bothways.cli.embed import embed_command
 from bothways.cli.evaluate import evaluate_command
+from bothways.cli.generate import generate_command
 from bothways.cli.models import models_command
 from bothways.cli.predict import predict_command
 from bothways.cli.train import StoppedError, train_command
@@ -34,6 +35,7 @@ app = typer.Typer(
 app.command("train")(train_command)
 app.command("predict")(predict_command)
 app.command("evaluate")(evaluate_command)
+app.command("generate")(generate_command)
 app.command("embed")(embed_command)
 app.command("models")(models_command)
 app.command("demo")(demo_command)

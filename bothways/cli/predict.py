@@ -60,6 +60,8 @@ def predict_command(
     rows = way.read(file, text_column=text_column, format=file_format, encoding=encoding)
     pipe = load_pipeline(way.task, model, precision)
     options = way.options(asked, pipe.model.config)
+    if long_input == "window" and not way.divides:
+        long_input = "error"
     known: deque[dict[str, Any]] = deque()
     count = windowed = truncated = 0
     watched = sys.stderr.isatty() and not (output is None and sys.stdout.isatty())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 ACCOUNT = ("n_tokens", "n_windows", "truncated")
@@ -52,6 +52,7 @@ class RowTask:
         options: (asked, configuration of the model) to arguments of the call.
         line: (result, asked, configuration) to the fields of a line.
         takes: names of the options in ``Asked`` that it has.
+        divides: whether texts that are too long are read in windows; else they are refused unless they may be cut.
     """
 
     task: str
@@ -59,6 +60,7 @@ class RowTask:
     options: Callable[[Asked, Any], dict[str, Any]]
     line: Callable[[Any, Asked, Any], dict[str, Any]]
     takes: tuple[str, ...] = ()
+    divides: bool = True
 
 
 def row_task(task: str) -> RowTask:
@@ -71,6 +73,8 @@ def row_task(task: str) -> RowTask:
     from bothways.pipelines.registry import find_pipeline
 
     name, _ = find_pipeline(task)
+    if name.startswith("translation_"):
+        return replace(ROW_TASKS["translation"], task=name)
     if name not in ROW_TASKS:
         raise UsageError(
             f"predict has no {name}. `bothways embed` makes vectors of texts. Tasks: {', '.join(sorted(ROW_TASKS))}."
@@ -126,7 +130,8 @@ def _texts(file: str, **reading: Any) -> Rows:
         yield {"row": number}, t.text if t.text_pair is None else {"text": t.text, "text_pair": t.text_pair}
 
 
-def _single_texts(file: str, **reading: Any) -> Rows:
+def single_texts(file: str, **reading: Any) -> Rows:
+    """Rows of one text each."""
     from bothways.errors import DataError
 
     for names, item in _texts(file, **reading):
@@ -135,9 +140,19 @@ def _single_texts(file: str, **reading: Any) -> Rows:
         yield names, item
 
 
+def written_line(records: list[dict[str, Any]]) -> dict[str, Any]:
+    """What was written for a text; several texts as a list."""
+    if len(records) == 1:
+        return records[0]
+    told = (*ACCOUNT, "finished")
+    texts = [{name: value for name, value in record.items() if name not in told} for record in records]
+    finished = all(record["finished"] for record in records)
+    return {"texts": texts, **{name: records[0][name] for name in ACCOUNT}, "finished": finished}
+
+
 def _texts_to_judge(file: str, **reading: Any) -> Rows:
     """Single texts; a blank line, which the pipeline refuses where it is empty, is judged as a space."""
-    for names, item in _single_texts(file, **reading):
+    for names, item in single_texts(file, **reading):
         yield names, item or " "
 
 
@@ -229,6 +244,10 @@ def _mask_options(asked: Asked, config: Any) -> dict[str, Any]:
     return {} if asked.top_k is None else {"top_k": asked.top_k}
 
 
+def _written(result: Any, asked: Asked, config: Any) -> dict[str, Any]:
+    return written_line(result)
+
+
 def _as_it_is(result: Any, asked: Asked, config: Any) -> dict[str, Any]:
     return result
 
@@ -243,7 +262,7 @@ ROW_TASKS = {
         RowTask(task="text-classification", read=_texts, options=_label_options, line=_label_line, takes=("top_k",)),
         RowTask(
             task="token-classification",
-            read=_single_texts,
+            read=single_texts,
             options=_entity_options,
             line=_as_it_is,
             takes=("aggregation",),
@@ -258,9 +277,13 @@ ROW_TASKS = {
             line=_zero_shot_line,
             takes=("labels", "template", "multi_label", "top_k"),
         ),
-        RowTask(task="fill-mask", read=_single_texts, options=_mask_options, line=_as_it_is, takes=("top_k",)),
+        RowTask(task="fill-mask", read=single_texts, options=_mask_options, line=_as_it_is, takes=("top_k",)),
         RowTask(task="multiple-choice", read=_choices, options=_none, line=_as_it_is),
         RowTask(task="next-sentence-prediction", read=_pairs, options=_none, line=_as_it_is),
+        RowTask(task="text-generation", read=single_texts, options=_none, line=_written, divides=False),
+        RowTask(task="text2text-generation", read=single_texts, options=_none, line=_written, divides=False),
+        RowTask(task="summarization", read=single_texts, options=_none, line=_written),
+        RowTask(task="translation", read=single_texts, options=_none, line=_written),
     )
 }
 """The tasks that answer rows."""

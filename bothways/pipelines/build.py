@@ -20,6 +20,9 @@ _TRAINED = (
     "question-answering",
     "multiple-choice",
     "next-sentence-prediction",
+    "text-generation",
+    "summarization",
+    "translation",
 )
 """The tasks of ``bothways train``."""
 
@@ -145,8 +148,9 @@ def _default_model(task: str) -> str:
 
     if task == "feature-extraction":
         return DEFAULT_MODEL
+    fits = {task, "text2text-generation"} if task.startswith(("summarization", "translation")) else {task}
     here = [(entry.name, _task_of_directory(entry.path)) for entry in list_models() if entry.path is not None]
-    fitting = [name for name, made_for in here if made_for == task]
+    fitting = [name for name, made_for in here if made_for in fits]
     if fitting:
         found = f"On this machine there is: {', '.join(fitting)}."
     else:
@@ -208,6 +212,10 @@ def _headless(name: Any, cls: Any, architectures: Any) -> InputError:
     advice = "Pass a model that has one" + (
         f", or train it: `bothways train --task {cls.default_task}`." if cls.default_task in _TRAINED else "."
     )
+    if cls.model_task in ("causal-lm", "seq2seq-lm"):
+        from bothways.pipelines.writing import writers_sentence
+
+        advice += f" {writers_sentence(cls.model_task)}"
     return InputError(
         f"{name} has no weights for the {cls.model_task} head that {cls.default_task} needs: it holds {has}. {advice}"
     )

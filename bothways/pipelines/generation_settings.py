@@ -25,7 +25,7 @@ def base_settings(model: Any, tokenizer: Any, task: str, defaults: Mapping[str, 
     params = getattr(model.config, "task_specific_params", None) or {}
     of_task = params.get(task) if isinstance(params, Mapping) else None
     known = {k: v for k, v in (of_task if isinstance(of_task, Mapping) else {}).items() if k in DEFAULTS}
-    # As in the reference the old task_specific_params do not shorten: GPT-2's file has a max_length of 50 for all texts.
+    # As in the reference, max_length among these shortens nothing: GPT-2's file says 50, prompt included.
     settings = layered(defaults, model.generation_config.to_diff_dict()) | known
     if settings.get("pad_token_id") is None:
         settings["pad_token_id"] = tokenizer.pad_token_id

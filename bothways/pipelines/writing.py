@@ -285,10 +285,10 @@ class WritingPipeline(Pipeline):
         return next(token for token in (*padding, *unused) if token not in ends)
 
 
-def writers_sentence(model_task: str) -> str:
+def writers_sentence(*heads: str) -> str:
     """Which model types have such a head."""
-    able = who_can_generate(cls for (_, task), cls in MODEL_CLASSES.items() if task == model_task)
-    return f"Model types that have one: {', '.join(able)}."
+    able = who_can_generate(cls for (_, task), cls in MODEL_CLASSES.items() if task in heads)
+    return f"Model types that write: {', '.join(able)}."
 
 
 def pad_of(config: GenerationConfig) -> int:
