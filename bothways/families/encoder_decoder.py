@@ -163,6 +163,17 @@ SHARED_WORDS: tuple[Rule, ...] = (
 """One matrix for the words of both sides and, unless that is untied, for the scores."""
 
 
+COPIED_WORDS: tuple[Rule, ...] = (
+    *SHARED_WORDS,
+    *(
+        Tie(f"{prefix}{side}.embed_tokens.weight", to=f"{prefix}embeddings.word_embeddings.weight", write=True)
+        for prefix in ("model.", "")
+        for side in ("encoder", "decoder")
+    ),
+)
+"""The same where scores have a matrix of their own: BART's published classes then read the words of each side."""
+
+
 def key_map(*, pre_norm: bool, words: tuple[Rule, ...] = SHARED_WORDS) -> KeyMap:
     """The names in published files; rules for what a family does not have fit nothing."""
     sides = {"encoder": "embeddings", "decoder": "decoder_embeddings"}

@@ -14,6 +14,7 @@ from bothways.checkpoints.config import PretrainedConfig
 from bothways.checkpoints.key_map import Ignore, KeyMap, Rename, Split, Tie, Transpose
 from bothways.errors import ConfigError
 from bothways.families.registry import Family, Head, register
+from bothways.heads import SequenceSummary
 from bothways.nn.block import BlockSpec
 from bothways.nn.dropout import Dropout
 from bothways.nn.embeddings import Embeddings
@@ -121,7 +122,7 @@ class SegmentsAreWords(Embeddings):
 
 
 def initialise(path: str, module: nn.Module, config: GPT2Config) -> bool:
-    """Layers that add to the residual sum begin smaller, by the root of their number. Radford et al. 2019, section 2.3."""
+    """Layers that add to the residual sum begin smaller, by the root of their number. Radford et al. 2019, 2.3."""
     if not (isinstance(module, nn.Linear) and path.endswith("output.dense")):
         return False
     with torch.no_grad():
@@ -141,8 +142,30 @@ def language_head(config: PretrainedConfig) -> dict[str, nn.Module]:
     return {"lm_head": nn.Linear(config.hidden_size, config.vocab_size, bias=False)}
 
 
+def double_heads(config: Any) -> dict[str, nn.Module]:
+    """Scores over the vocabulary, and a number for each text, from one of its tokens.
+
+    Raises:
+        ConfigError: settings under which the second head would give no number.
+    """
+    settings = (config.summary_type, config.summary_use_proj, config.summary_proj_to_labels)
+    if settings != ("cls_index", True, True):
+        raise ConfigError(
+            "summary_type, summary_use_proj and summary_proj_to_labels are {!r}, {!r} and {!r}; only 'cls_index', True "
+            "and True give one number for each text.".format(*settings)
+        )
+    summary = SequenceSummary(
+        config.n_embd,
+        act=config.summary_activation,
+        first_dropout=config.summary_first_dropout,
+        last_dropout=getattr(config, "summary_last_dropout", 0.0),
+    )
+    return {**language_head(config), "multiple_choice_head": summary}
+
+
 HEADS = {
     "causal-lm": Head(reads="tokens", build=language_head, logits=lambda m, x: m.lm_head(x)),
+    "double-heads": Head(reads="tokens", build=double_heads, logits=lambda m, x: m.lm_head(x)),
     "sequence-classification": Head(
         reads="last",
         build=lambda c: {"score": nn.Linear(c.n_embd, c.num_labels, bias=False)},

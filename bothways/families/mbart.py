@@ -6,6 +6,7 @@ from __future__ import annotations
 from torch import nn
 
 from bothways.families.encoder_decoder import (
+    COPIED_WORDS,
     OTHER_NAMES,
     READING_HEADS,
     WRITING_HEAD,
@@ -58,13 +59,17 @@ def build_backbone(config: MBartConfig, add_pooling_layer: bool) -> dict[str, nn
     }
 
 
+KEY_MAP = key_map(pre_norm=True)
+KEY_MAP_WITH_COPIES = key_map(pre_norm=True, words=COPIED_WORDS)
+
 MBART = register(
     Family(
         config_class=MBartConfig,
         base_prefix="model",
         build_backbone=build_backbone,
         heads={"seq2seq-lm": WRITING_HEAD, **READING_HEADS},
-        key_map=key_map(pre_norm=True),
+        key_map=KEY_MAP,
+        key_map_of=lambda c: KEY_MAP if c.tie_word_embeddings else KEY_MAP_WITH_COPIES,
         output_embeddings="lm_head",
         other_names=OTHER_NAMES,
         may_lack=("final_logits_bias",),

@@ -84,7 +84,7 @@ def build_backbone(config: OpenAIGPTConfig, add_pooling_layer: bool) -> dict[str
     return {"embeddings": embeddings, "encoder": TransformerStack(block_spec(config), config.n_layer)}
 
 
-HEADS = {task: GPT2_HEADS[task] for task in ("causal-lm", "sequence-classification")}
+HEADS = {task: GPT2_HEADS[task] for task in ("causal-lm", "double-heads", "sequence-classification")}
 
 _THEIRS, _OURS = "h.{i}", "encoder.layer.{i}"
 _PROJECTIONS = tuple(f"{_OURS}.attention.self.{name}" for name in ("query", "key", "value"))
@@ -108,6 +108,8 @@ KEY_MAP = KeyMap(
     Legacy("w", "weight"),
     Legacy("b", "bias"),
     Legacy("lm_head.decoder.weight", "lm_head.weight"),
+    Legacy("multiple_choice_head.linear.weight", "multiple_choice_head.summary.weight"),
+    Legacy("multiple_choice_head.linear.bias", "multiple_choice_head.summary.bias"),
     Tie("lm_head.weight", to="transformer.embeddings.word_embeddings.weight"),
     base_prefix="transformer",
 )
