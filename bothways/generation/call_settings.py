@@ -11,7 +11,7 @@ from bothways.errors import InputError, nearest
 from bothways.generation.build import merged
 from bothways.generation.configuration import GenerationConfig
 from bothways.generation.settings import DEFAULTS
-from bothways.generation.settings_checks import idle_settings
+from bothways.generation.settings_checks import idle_settings, unreachable_minimum
 from bothways.generation.stopping import MaxTimeCriteria, StoppingCriteria, StoppingCriteriaList, StopStringCriteria
 
 MODEL_INPUTS = (
@@ -100,9 +100,10 @@ def warn_of_idle_settings(config: GenerationConfig, given: GenerationConfig | No
     for name, default in DEFAULTS.items():
         if name not in said and name not in decisive:
             vars(asked)[name] = default
-    sentence = idle_settings(asked)
-    if sentence:
-        warnings.warn(sentence, UserWarning, stacklevel=4)
+    asked_for_least = said & {"min_length", "min_new_tokens"}
+    for sentence in (idle_settings(asked), unreachable_minimum(config) if asked_for_least else None):
+        if sentence:
+            warnings.warn(sentence, UserWarning, stacklevel=4)
 
 
 def new_tokens(

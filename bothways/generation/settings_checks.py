@@ -143,13 +143,20 @@ def _id_problems(config: Any) -> Iterator[str]:
         yield f"seed is {config.seed!r:.80}, expected a whole number from 0, or a list with one for each prompt."
 
 
+def unreachable_minimum(config: Any) -> str | None:
+    """A sentence about a least length above the largest one: no end token then comes before the largest."""
+    pairs = [("min_new_tokens", "max_new_tokens")]
+    if config.max_new_tokens is None:
+        pairs.append(("min_length", "max_length"))
+    for lower, upper in pairs:
+        least, most = getattr(config, lower), getattr(config, upper)
+        if least is not None and most is not None and least > most:
+            return f"{lower} ({least}) is above {upper} ({most}): texts will be cut at {most}. Raise {upper}."
+    return None
+
+
 def _contradictions(config: Any) -> Iterator[str]:
     """Values that exclude each other."""
-    least, most = config.min_length, config.max_length
-    if config.max_new_tokens is None and most is not None and least > most:
-        yield f"min_length ({least}) is above max_length ({most}). Raise max_length, or set max_new_tokens."
-    if None not in (config.min_new_tokens, config.max_new_tokens) and config.min_new_tokens > config.max_new_tokens:
-        yield f"min_new_tokens ({config.min_new_tokens}) is above max_new_tokens ({config.max_new_tokens})."
     beams, returned = config.num_beams, config.num_return_sequences
     if beams == 1 and returned > 1 and not config.do_sample:
         yield f"num_return_sequences ({returned}) would be equal. Set do_sample=True, or num_beams={returned}."
