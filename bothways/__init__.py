@@ -153,13 +153,15 @@ _WHERE: dict[str, str] = {
     **{f"XLMRoberta{name}": "bothways.models.xlm_roberta" for name in _ENCODER},
     **{f"Camembert{name}": "bothways.models.camembert" for name in _ENCODER},
     **{f"ModernBert{name}": "bothways.models.modernbert" for name in _ENCODER},
-    **{f"GPT2{name}": "bothways.models.gpt2" for name in (*_READER, "LMHeadModel")},
+    **{f"GPT2{name}": "bothways.models.gpt2" for name in (*_READER, "LMHeadModel", "DoubleHeadsModel")},
     **{f"Llama{name}": "bothways.models.llama" for name in (*_READER, "ForCausalLM")},
     **{f"Mistral{name}": "bothways.models.mistral" for name in (*_READER, "ForCausalLM")},
-    **{f"OpenAIGPT{name}": "bothways.models.openai_gpt" for name in (*_READER[:3], "LMHeadModel")},
+    **{f"OpenAIGPT{name}": "bothways.models.openai_gpt" for name in (*_READER[:3], "LMHeadModel", "DoubleHeadsModel")},
     **{f"Bart{name}": "bothways.models.bart" for name in _TRANSLATOR},
     **{f"MBart{name}": "bothways.models.mbart" for name in _TRANSLATOR},
-    **{f"Pegasus{name}": "bothways.models.pegasus" for name in ("Model", "PreTrainedModel", "ForConditionalGeneration")},
+    **{
+        f"Pegasus{name}": "bothways.models.pegasus" for name in ("Model", "PreTrainedModel", "ForConditionalGeneration")
+    },
     **{f"Marian{name}": "bothways.models.marian" for name in ("Model", "PreTrainedModel", "MTModel")},
     **{f"T5{name}": "bothways.models.t5" for name in (*_READER, "ForConditionalGeneration", "EncoderModel")},
     **dict.fromkeys(_AUTO, "bothways.models.auto"),

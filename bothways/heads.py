@@ -77,6 +77,21 @@ class LMHead(nn.Module):
         return self.decoder(self.layer_norm(self.act(self.dense(hidden))))
 
 
+class SequenceSummary(nn.Module):
+    """A number for each text from one of its tokens: D' act(w D h), with the ecosystem's names of its settings."""
+
+    def __init__(self, hidden_size: int, *, act: str | None, first_dropout: float, last_dropout: float) -> None:
+        super().__init__()
+        self.summary = nn.Linear(hidden_size, 1)
+        self.activation = activation(act or "linear")
+        self.first_dropout = Dropout(first_dropout)
+        self.last_dropout = Dropout(last_dropout)
+
+    def forward(self, chosen: Tensor) -> Tensor:
+        """(B, N) to (B, 1)."""
+        return self.last_dropout(self.activation(self.summary(self.first_dropout(chosen))))
+
+
 class FirstTokenClassifier(nn.Module):
     """W act(D h_first), with dropout before each matrix: RoBERTa's head for sequences (tanh), and ELECTRA's (GELU)."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bothways.families.gpt2 import GPT2
 from bothways.models.base import PreTrainedModel
 from bothways.models.causal_models import CausalLMModel, CausalModel
+from bothways.models.double_heads import DoubleHeadsModel
 from bothways.models.task_models import QuestionAnsweringModel, SequenceClassificationModel, TokenClassificationModel
 
 
@@ -22,6 +23,13 @@ class GPT2Model(CausalModel):
 
 class GPT2LMHeadModel(CausalLMModel):
     """GPT-2 that writes."""
+
+    family = GPT2
+    base_class = GPT2Model
+
+
+class GPT2DoubleHeadsModel(DoubleHeadsModel):
+    """GPT-2 that writes and chooses."""
 
     family = GPT2
     base_class = GPT2Model

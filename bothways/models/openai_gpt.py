@@ -5,6 +5,7 @@ from __future__ import annotations
 from bothways.families.openai_gpt import OPENAI_GPT
 from bothways.models.base import PreTrainedModel
 from bothways.models.causal_models import CausalLMModel, CausalModel
+from bothways.models.double_heads import DoubleHeadsModel
 from bothways.models.task_models import SequenceClassificationModel
 
 
@@ -22,6 +23,13 @@ class OpenAIGPTModel(CausalModel):
 
 class OpenAIGPTLMHeadModel(CausalLMModel):
     """GPT that writes."""
+
+    family = OPENAI_GPT
+    base_class = OpenAIGPTModel
+
+
+class OpenAIGPTDoubleHeadsModel(DoubleHeadsModel):
+    """GPT that writes and chooses."""
 
     family = OPENAI_GPT
     base_class = OpenAIGPTModel

@@ -82,6 +82,19 @@ class CausalLMOutputWithPast(ModelOutput):
 
 
 @dataclass(eq=False, repr=False)
+class DoubleHeadsModelOutput(ModelOutput):
+    """loss () of words; mc_loss () of choices; logits (B, C, S, V); mc_logits (B, C); past_key_values."""
+
+    loss: Tensor | None = None
+    mc_loss: Tensor | None = None
+    logits: Tensor | None = None
+    mc_logits: Tensor | None = None
+    past_key_values: Any = None
+    hidden_states: Tensors | None = None
+    attentions: Tensors | None = None
+
+
+@dataclass(eq=False, repr=False)
 class SequenceClassifierOutput(ModelOutput):
     """loss (); logits (B, C)."""
 

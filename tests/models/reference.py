@@ -204,12 +204,20 @@ def tiny_pair(model_type: str, task: str, seed: int = 0, **changes):
     torch.manual_seed(seed)
     theirs_config = theirs_class.config_class(**settings, attn_implementation="eager")
     theirs = theirs_class(theirs_config).eval()
+    if (model_type, task) == ("openai-gpt", "double-heads"):
+        theirs.transformer.register_forward_pre_hook(_flat_mask, with_kwargs=True)
     with torch.no_grad():
         for parameter in theirs.parameters():  # biases start at zero and norms at one: let them matter
             parameter.add_(torch.randn_like(parameter) * 0.1)
     ours = ours_class(ours_class.config_class(**settings)).eval()
     ours.load_state_dict(theirs.state_dict())
     return theirs, ours
+
+
+def _flat_mask(module, args, kwargs):
+    """The first GPT of the reference takes ids of several choices, but a mask of rows only."""
+    mask = kwargs["attention_mask"]
+    return args, kwargs if mask is None else {**kwargs, "attention_mask": mask.flatten(0, -2)}
 
 
 def tiny_inputs(

@@ -9,6 +9,7 @@ from bothways.errors import InputError
 from bothways.models.auto import MODEL_CLASSES
 from tests.models.reference import ALL_CLASSES, TINY, by_our_names, tiny_inputs, tiny_pair
 
+WITH_CHOICES = ("multiple-choice", "double-heads")
 MASKS = ["none", "right", "left", "holes"]
 TOLERANCE = 1e-5  # fp32, as absolute error of outputs of size about one
 GRADIENT_TOLERANCE = 1e-4  # relative to the largest gradient of the tensor
@@ -16,7 +17,7 @@ GRADIENT_TOLERANCE = 1e-4  # relative to the largest gradient of the tensor
 
 def inputs_for(key: tuple[str, str], mask: str) -> dict:
     model_type, task = key
-    if task != "multiple-choice":
+    if task not in WITH_CHOICES:
         inputs = tiny_inputs(model_type, mask=mask)
         if task in TWICE:  # the reference tells padding by its id
             config = MODEL_CLASSES[key].config_class(**TINY[model_type])
@@ -27,7 +28,10 @@ def inputs_for(key: tuple[str, str], mask: str) -> dict:
                 inputs["input_ids"].scatter_(1, last, config.eos_token_id)
         return inputs
     flat = tiny_inputs(model_type, batch=6, mask=mask)
-    return {name: tensor.view(2, 3, -1) for name, tensor in flat.items()}
+    inputs = {name: tensor.view(2, 3, -1) for name, tensor in flat.items()}
+    if task == "double-heads":  # without it the reference reads the last column, padding or not
+        inputs["mc_token_ids"] = (inputs["attention_mask"] * torch.arange(17)).argmax(-1)
+    return inputs
 
 
 def labels_for(task: str, inputs: dict, config) -> dict:
@@ -56,12 +60,13 @@ def labels_for(task: str, inputs: dict, config) -> dict:
         # the reference's softmax reads padding: only unpadded batches have the same loss
         "question-answering": {"start_positions": draw(30, batch), "end_positions": draw(17, batch)},
         "multiple-choice": {"labels": draw(3, batch)},
+        "double-heads": {"labels": words.masked_fill(~after(kept), -100), "mc_labels": draw(3, batch)},
     }[task]
 
 
 def after(kept: torch.Tensor) -> torch.Tensor:
     """Which tokens have a token that is kept before them, bool (B, S)."""
-    return kept & torch.cat((torch.ones_like(kept[:, :1]), kept[:, :-1]), 1)
+    return kept & torch.cat((torch.ones_like(kept[..., :1]), kept[..., :-1]), -1)
 
 
 def assert_same_output(theirs, ours, mask: torch.Tensor, left_padded: bool) -> None:
@@ -93,6 +98,8 @@ def compare(name: str, expected: torch.Tensor, got: torch.Tensor, mask: torch.Te
     if name.endswith("attentions") and expected.ndim == 4:
         both = kept[:, None, :, None] & kept[:, None, None, :]
         expected, got = expected.masked_fill(~both, 0), got.masked_fill(~both, 0)
+    elif expected.ndim == 4 and expected.shape[:3] == mask.shape:
+        expected, got = expected[mask != 0], got[mask != 0]
     elif expected.ndim >= 2 and expected.shape[:2] == kept.shape:
         expected, got = expected[kept], got[kept]
     torch.testing.assert_close(got, expected, atol=TOLERANCE, rtol=0, msg=lambda m: f"{name}: {m}")
@@ -133,7 +140,11 @@ def test_gradients(key, cls):
     labels = labels_for(key[1], inputs, ours.config)
     for model in (theirs, ours):
         output = model(**inputs, **labels)
-        loss = output["loss"] if labels else (output[0] * (inputs["attention_mask"][..., None])).square().sum()
+        loss = (
+            output["loss"] + output.get("mc_loss", 0.0)
+            if labels
+            else (output[0] * (inputs["attention_mask"][..., None])).square().sum()
+        )
         loss.backward()
     expected = by_our_names(ours, {name: p.grad for name, p in theirs.named_parameters()})
     got = by_our_names(ours, {name: p.grad for name, p in ours.named_parameters()})
