@@ -68,6 +68,8 @@ def settings_of_call(
     for name in _giving_way(values, given):
         if name in own and name not in said and values[name] == own[name]:
             values[name] = DEFAULTS[name]
+    if values["temperature"] == 0 and not values["do_sample"]:
+        values["temperature"] = DEFAULTS["temperature"]  # which is what 0 means
     for least, most in (("min_new_tokens", "max_new_tokens"), ("min_length", "max_length")):
         limit = values[most] if most == "max_new_tokens" or values["max_new_tokens"] is None else None
         if least not in said and limit is not None and (values[least] or 0) > limit:

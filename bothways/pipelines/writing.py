@@ -235,7 +235,7 @@ class WritingPipeline(Pipeline):
     def _generate(self, plans: Sequence[Plan], config: GenerationConfig, options: WritingOptions) -> list[Written]:
         """One call of ``generate`` for a batch of plans with equal limits."""
         config = copy.copy(config)
-        config.max_new_tokens, config.min_new_tokens, config.min_length = plans[0].most, plans[0].least, 0
+        config.max_new_tokens, config.min_new_tokens, config.min_length = plans[0].most, plans[0].least or None, 0
         config.seed = None if plans[0].seed is None else [plan.seed for plan in plans]
         ends = token_ids(config.eos_token_id)
         filler = config.pad_token_id

@@ -87,8 +87,42 @@ NAMED: dict[str, tuple[str, str, list[str] | None]] = {
 """Directory: family, head, labels."""
 
 
+PREFIXES = {
+    "summarization": {"prefix": "summarize: ", "num_beams": 2, "no_repeat_ngram_size": 3},
+    "translation_en_to_de": {"prefix": "translate English to German: "},
+    "translation_en_to_fr": {"prefix": "translate English to French: "},
+}
+SIDES = {f"{side}_{name}": n for side in ("encoder", "decoder") for name, n in
+         (("layers", 2), ("attention_heads", 4), ("ffn_dim", 40))}  # fmt: skip
+WRITERS: dict[str, tuple[str, str, dict, dict]] = {
+    "gpt2": ("GPT2LMHeadModel", "gpt2", {"n_embd": 24, "n_layer": 2, "n_head": 4, "n_positions": POSITIONS}, {}),
+    "t5-small": (
+        "T5ForConditionalGeneration",
+        "t5",
+        {"d_model": 24, "d_kv": 6, "d_ff": 40, "num_layers": 2, "num_heads": 4, "task_specific_params": PREFIXES},
+        {},
+    ),
+    "bart-large-cnn": (
+        "BartForConditionalGeneration",
+        "bart",
+        {"d_model": 24, **SIDES, "max_position_embeddings": 2 * POSITIONS},
+        {"max_length": 30, "min_length": 4, "num_beams": 3, "length_penalty": 2.0, "no_repeat_ngram_size": 3},
+    ),
+    "mbart-large-cc25": (
+        "MBartForConditionalGeneration",
+        "mbart",
+        {"d_model": 24, **SIDES, "max_position_embeddings": POSITIONS},
+        {},
+    ),
+}
+"""Directory: class, kind of tokeniser, configuration, settings of generation."""
+
+
 def make_all(root: Path) -> Path:
     """Make every named directory that is not there yet. Needs the reference library in version 4."""
+    for name in WRITERS:
+        if not (root / name / "config.json").exists():
+            make_writer(root / name, *WRITERS[name])
     for name in NAMED:
         if not (root / name / "config.json").exists():
             make(root / name, *NAMED[name])
@@ -124,6 +158,31 @@ def make(directory: Path, family: str, head: str, labels: list[str] | None = Non
             parameter.add_(torch.randn_like(parameter) * 0.1)
     model.save_pretrained(directory)
     tokenizer.model_max_length = POSITIONS
+    tokenizer.save_pretrained(directory)
+    return directory
+
+
+def make_writer(directory: Path, cls: str, kind: str, settings: dict, writing: dict) -> Path:
+    """Save a random model that writes, with its tokeniser (ours: the reference's needs a package for SentencePiece)."""
+    import torch
+    import transformers
+    from writing_kinds import build_writing
+
+    tokenizer = build_writing(kind)
+    model_class = getattr(transformers, cls)
+    special = {f"{n}_token_id": getattr(tokenizer, f"{n}_token_id") for n in ("pad", "bos", "eos")}
+    if kind in ("t5", "bart", "mbart"):
+        special["decoder_start_token_id"] = tokenizer.pad_token_id if kind == "t5" else tokenizer.eos_token_id
+    special = {name: value for name, value in special.items() if value is not None}
+    config = model_class.config_class(**settings, **special, vocab_size=len(tokenizer))
+    torch.manual_seed(sum(map(ord, directory.name)))
+    model = model_class(config).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(2).add_(torch.randn_like(parameter) * 0.1)
+    model.generation_config.update(**writing)
+    model.save_pretrained(directory)
+    tokenizer.model_max_length = 2 * POSITIONS if kind == "bart" else POSITIONS
     tokenizer.save_pretrained(directory)
     return directory
 
