@@ -23,7 +23,7 @@ class RMSNorm(nn.Module):
         """x: (T, N); returns the same shape and dtype."""
         wide = x.float()
         scale = torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
-        return self.weight * (wide * scale).to(x.dtype)
+        return (self.weight * (wide * scale).to(x.dtype)).to(x.dtype)
 
     def extra_repr(self) -> str:
         return f"{len(self.weight)}, eps={self.eps}"

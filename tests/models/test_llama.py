@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 
 import pytest
@@ -229,6 +230,26 @@ def test_activations_of_the_first_gpt(afn):
     inputs = tiny_inputs("openai-gpt", mask="none")
     got, expected = ours(**inputs).last_hidden_state, theirs(**inputs).last_hidden_state
     torch.testing.assert_close(got, expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("model_type", ["gpt2", "llama", "mistral", "openai-gpt"])
+@torch.no_grad()
+def test_the_form_for_inference_in_half_precision(model_type):
+    """Norms whose weights stay in fp32 hand on what the blocks compute in."""
+    _, ours = tiny_pair(model_type, "causal-lm")
+    ids = long_ids(2, 17)
+    expected = ours(ids).logits
+    got = ours.prepare_for_inference("bfloat16")(ids).logits
+    assert 1e-4 < (got - expected).abs().max() < 0.1
+    assert ours.generate(ids, max_new_tokens=3, eos_token_id=None).shape == (2, 20)
+
+
+@pytest.mark.parametrize("module", ["gpt2", "llama", "mistral", "openai"])
+def test_every_model_class_of_the_reference_is_public(module):
+    theirs = importlib.import_module(f"transformers.models.{module}.modeling_{module}")
+    named = [getattr(theirs, name) for name in theirs.__all__]
+    models = {item.__name__ for item in named if isinstance(item, type)}
+    assert models and models <= set(dir(bothways))
 
 
 WRITERS = sorted(model_type for model_type, task in MODEL_CLASSES if task == "causal-lm")
