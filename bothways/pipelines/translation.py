@@ -70,7 +70,7 @@ class TranslationPipeline(Text2TextGenerationPipeline):
         if said & {"max_new_tokens", "max_length"} or options.max_length is not None or options.truncation:
             return limit
         most = config.max_new_tokens if config.max_new_tokens is not None else config.max_length - 1
-        by_output = max(int(SHARE_OF_OUTPUT * most), 1)
+        by_output = int(SHARE_OF_OUTPUT * most) + len(self.encode([""], options)[0])  # a prefix is not translated
         return by_output if limit is None else min(limit, by_output)
 
     def prefix(self, options: Any) -> str:
