@@ -69,7 +69,7 @@ class TransformerStack(nn.Module):
         specs = [spec if layer_spec is None else layer_spec(i) for i in range(num_layers)]
         self.layer = nn.ModuleList(TransformerBlock(own) for own in specs)
         self.final_norm = make_norm(spec) if spec.pre_norm else nn.Identity()
-        self.final_dropout = Dropout(final_dropout)
+        self.final_dropout = Dropout(final_dropout) if final_dropout else nn.Identity()
         self.relative_positions = relative_positions
 
     @property
