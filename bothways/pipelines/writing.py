@@ -79,7 +79,7 @@ class WritingPipeline(Pipeline):
     def __init__(self, model: Any, tokenizer: Any = None, *, task: str = "", **options: Any) -> None:
         super().__init__(model, tokenizer, task=task, **options)
         self.generation_config, self._said = self._settings_at_construction()
-        self._prepared: Any = None
+        self._prepared_on: Any = None
 
     @classmethod
     def check_model(cls, model: Any) -> Any:
@@ -196,11 +196,11 @@ class WritingPipeline(Pipeline):
 
     def _prepare(self) -> None:
         """Take the form for inference, in the dtype of this pipeline, unless the model has it."""
-        state = (self.model.device, self.runner.dtype)
-        ready = all(stack.is_prepared for stack in self.model.stacks)
-        if self.model.training or not ready or self._prepared != state:
+        stacks = self.model.stacks
+        ready = all(stack.is_prepared and stack.compute_dtype == self.dtype for stack in stacks)
+        if self.model.training or not ready or self._prepared_on != self.model.device:
             self.model.prepare_for_inference(self.runner.dtype)
-            self._prepared = state
+            self._prepared_on = self.model.device
 
     def _plan(self, prompt: Prompt, config: GenerationConfig, said: frozenset[str]) -> Plan:
         length = len(prompt.ids) if self.model_task == "causal-lm" else prompt.counted
