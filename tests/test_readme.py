@@ -143,6 +143,46 @@ def write_models(place: Path, page: Path, default_model: Path) -> None:
         if f"--output {name}\n" not in text:
             cls(bothways.BertConfig(vocab_size=len(tokenizer), **sizes)).save_pretrained(place / name)
             tokenizer.save_pretrained(place / name)
+    if "my-gpt2" in text:
+        write_writers(place)
+
+
+def write_writers(place: Path) -> None:
+    """``my-gpt2`` and ``my-t5``, tiny and random, with vocabularies learned from the demo."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    import bothways
+
+    texts = [row["text"] for row in csv.DictReader((place / "messages.csv").open(encoding="utf-8", newline=""))]
+    pieces = Tokenizer(models.BPE())
+    pieces.pre_tokenizer, pieces.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    options = {"vocab_size": 400, "show_progress": False}
+    pieces.train_from_iterator(
+        texts, trainers.BpeTrainer(special_tokens=["<|endoftext|>"], initial_alphabet=alphabet, **options)
+    )
+    gpt2 = bothways.GPT2TokenizerFast(tokenizer_object=pieces, model_max_length=64)
+    words = Tokenizer(models.Unigram())
+    words.pre_tokenizer, words.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
+    words.train_from_iterator(
+        texts, trainers.UnigramTrainer(special_tokens=["<pad>", "</s>", "<unk>"], unk_token="<unk>", **options)
+    )
+    t5 = bothways.T5TokenizerFast(tokenizer_object=words, extra_ids=0, model_max_length=64)
+    end = gpt2.convert_tokens_to_ids("<|endoftext|>")
+    sizes = {"n_embd": 16, "n_layer": 1, "n_head": 2, "n_positions": 64, "bos_token_id": end, "eos_token_id": end}
+    model = bothways.GPT2LMHeadModel(bothways.GPT2Config(vocab_size=len(gpt2), **sizes))
+    model.save_pretrained(place / "my-gpt2")
+    gpt2.save_pretrained(place / "my-gpt2")
+    sizes = {"d_model": 16, "d_kv": 8, "d_ff": 16, "num_layers": 1, "num_heads": 2, "decoder_start_token_id": 0}
+    bothways.T5ForConditionalGeneration(bothways.T5Config(vocab_size=len(t5), **sizes)).save_pretrained(place / "my-t5")
+    t5.save_pretrained(place / "my-t5")
+    pairs = [{"text": f"{text} It was said on day {i}.", "summary": text} for i, text in enumerate(texts)]
+    (place / "summaries.jsonl").write_text("\n".join(map(json.dumps, pairs)) + "\n", encoding="utf-8")
+    for name, lines in (("captions.en", texts), ("captions.de", [text.upper() for text in texts])):
+        (place / name).write_text("\n".join(" ".join(line.split()) for line in lines) + "\n", encoding="utf-8")
+    (place / "stories.txt").write_text(
+        "\n\n".join(" ".join(texts[i : i + 4]) for i in range(0, 48, 4)), encoding="utf-8"
+    )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -21,6 +21,8 @@ class Seq2SeqTrainer(Trainer):
         the model.
     """
 
+    model: Any
+    args: Any
     _gen_kwargs: dict[str, Any] | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
