@@ -17,6 +17,7 @@ from bothways.families.registry import Head
 from bothways.heads import FirstTokenClassifier
 from bothways.nn.block import BlockSpec
 from bothways.nn.embeddings import Embeddings, ScaledEmbedding
+from bothways.nn.linear import Linear
 from bothways.nn.stack import TransformerStack
 
 LAYER_NORM_EPS = 1e-5
@@ -139,7 +140,7 @@ def _score(model: Any, hidden: Tensor) -> Tensor:
 
 WRITING_HEAD = Head(
     reads="tokens",
-    build=lambda c: {"lm_head": nn.Linear(c.d_model, c.vocab_size, bias=False)},
+    build=lambda c: {"lm_head": Linear(c.d_model, c.vocab_size, bias=False)},
     logits=_score,
 )
 

@@ -18,6 +18,7 @@ from bothways.heads import SequenceSummary
 from bothways.nn.block import BlockSpec
 from bothways.nn.dropout import Dropout
 from bothways.nn.embeddings import Embeddings
+from bothways.nn.linear import Linear
 from bothways.nn.stack import TransformerStack
 
 
@@ -139,7 +140,7 @@ def _token_classifier(config: GPT2Config) -> dict[str, nn.Module]:
 
 def language_head(config: PretrainedConfig) -> dict[str, nn.Module]:
     """Scores over the vocabulary, without a bias."""
-    return {"lm_head": nn.Linear(config.hidden_size, config.vocab_size, bias=False)}
+    return {"lm_head": Linear(config.hidden_size, config.vocab_size, bias=False)}
 
 
 def double_heads(config: Any) -> dict[str, nn.Module]:

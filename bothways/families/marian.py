@@ -16,6 +16,7 @@ from bothways.families.encoder_decoder import (
     waves,
 )
 from bothways.families.registry import Family, Head, register
+from bothways.nn.linear import Linear
 
 
 class MarianConfig(EncoderDecoderConfig):
@@ -74,7 +75,7 @@ def build_backbone(config: MarianConfig, add_pooling_layer: bool) -> dict[str, n
 HEADS = {
     "seq2seq-lm": Head(
         reads="tokens",
-        build=lambda c: {"lm_head": nn.Linear(c.d_model, c.target_vocab_size, bias=False)},
+        build=lambda c: {"lm_head": Linear(c.d_model, c.target_vocab_size, bias=False)},
         logits=WRITING_HEAD.logits,
     )
 }

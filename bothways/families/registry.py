@@ -20,9 +20,9 @@ class Head:
     """What a task puts on top of the body.
 
     Attributes:
-        reads: what enters: the pooled first token (B, N), the first or the last token (B, N), the last end-of-text token
-            (B, N), the mean of a sequence's tokens (B, N), or all tokens (T, N); or a function of the configuration
-            that says which.
+        reads: what enters: the pooled first token (B, N), the first or the last token (B, N), the last end-of-text
+            token (B, N), the mean of a sequence's tokens (B, N), or all tokens (T, N); or a function of the
+            configuration that says which.
         build: the head's modules, by attribute name.
         logits: (model, features) to logits; with several outputs, a tuple.
     """

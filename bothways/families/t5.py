@@ -16,6 +16,7 @@ from bothways.heads import FirstTokenClassifier
 from bothways.nn.block import BlockSpec
 from bothways.nn.dropout import Dropout
 from bothways.nn.embeddings import Embeddings
+from bothways.nn.linear import Linear
 from bothways.nn.norms import RMSNorm
 from bothways.nn.relative_positions import RelativePositions
 from bothways.nn.stack import TransformerStack
@@ -182,7 +183,7 @@ def _token_classifier(config: T5Config) -> dict[str, nn.Module]:
 HEADS = {
     "seq2seq-lm": Head(
         reads="tokens",
-        build=lambda c: {"lm_head": nn.Linear(c.d_model, c.vocab_size, bias=False)},
+        build=lambda c: {"lm_head": Linear(c.d_model, c.vocab_size, bias=False)},
         logits=_score,
     ),
     "sequence-classification": Head(

@@ -61,7 +61,8 @@ class RowsDecoder:
             rows = Rows(lens.last_tokens, SeqLens.from_lengths([1] * lens.batch_size, device))
         encoded = self._model.base_model.decode_packed(batch, rows=rows, cache=self._cache, source=self._source)
         self.last_hidden = encoded.hidden
-        return self._model.score_hidden(encoded.hidden).float()
+        with self._model.fast_scores():
+            return self._model.score_hidden(encoded.hidden).float()
 
     def select(self, rows: Tensor) -> None:
         """Go on with these rows of the live ones, int64 (R',)."""

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from bothways.generation.configuration import GENERATION_CONFIG_NAME, GenerationConfig
 from bothways.generation.generate import GenerationMixin
+from bothways.nn.linear import PreparedLinear, is_plain
+from bothways.nn.stack import MOST_IN_BLOCKS
 
 
 class WritingModel(GenerationMixin):
@@ -15,7 +21,9 @@ class WritingModel(GenerationMixin):
 
     base_model: Any
     config: Any
+    training: bool
     _generation_config: GenerationConfig | None = None
+    _prepared_head: tuple[tuple[int, int], PreparedLinear] | None = None
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
@@ -67,6 +75,22 @@ class WritingModel(GenerationMixin):
 
     def make_ready_to_write(self) -> None:
         """Take the form for inference once, unless the model trains or has it."""
-        stack = self.base_model.writer
-        if not self.training and not stack.is_prepared:  # type: ignore[attr-defined]
-            stack.prepare(stack.compute_dtype or self.dtype)  # type: ignore[attr-defined]
+        for stack in () if self.training else self.stacks:  # type: ignore[attr-defined]
+            if not stack.is_prepared:
+                stack.prepare(stack.compute_dtype or self.dtype)  # type: ignore[attr-defined]
+
+    @contextmanager
+    def fast_scores(self) -> Iterator[None]:
+        """Let the vocabulary projection use its form for inference. Only inside: it has no gradients."""
+        head: Any = self.get_output_embeddings()  # type: ignore[attr-defined]
+        if self.training or torch.is_grad_enabled() or not is_plain(head) or head.weight.numel() > MOST_IN_BLOCKS:
+            yield
+            return
+        version = (head.weight.data_ptr(), head.weight._version)
+        if self._prepared_head is None or self._prepared_head[0] != version:
+            self._prepared_head = version, PreparedLinear([head], head.weight.dtype)
+        head.prepared = self._prepared_head[1]
+        try:
+            yield
+        finally:
+            head.prepared = None

@@ -75,8 +75,10 @@ class KeyValueCache:
         In the first step they come back as they are; later as rows (R, G, S, D), views of the memory.
         """
         memory = self.memory[layer]
-        for own, given in zip(memory.unbind(), (k, v), strict=True):
-            if isinstance(self._places, slice):
+        for own, given in ((memory[0], k), (memory[1], v)):
+            if isinstance(self._places, slice) and given.shape[0] == own.shape[0]:
+                own.select(2, self._places.start).copy_(given.detach())
+            elif isinstance(self._places, slice):
                 own[:, :, self._places] = given.detach().unflatten(0, (self.rows, -1)).transpose(1, 2)
             else:
                 rows, columns = self._places

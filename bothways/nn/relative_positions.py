@@ -62,12 +62,23 @@ class RelativePositions(nn.Module):
         self.max_distance = max_distance
         self.bidirectional = bidirectional
         self.relative_attention_bias = nn.Embedding(num_buckets, num_heads)
+        self._remembered: tuple[tuple[int, int], Tensor] | None = None
 
     def forward(self, longest: int) -> RelativeBias:
-        """The bias of sequences up to ``longest`` tokens."""
+        """The bias of sequences up to ``longest`` tokens. Without gradients the table is made once."""
+        weight = self.relative_attention_bias.weight
+        if torch.is_grad_enabled():
+            return RelativeBias(self._table(longest))
+        version = (weight.data_ptr(), weight._version)
+        known = self._remembered
+        if known is None or known[0] != version or known[1].shape[1] < 2 * longest - 1:
+            self._remembered = known = version, self._table(max(2 * longest, 64))
+        return RelativeBias(known[1])
+
+    def _table(self, longest: int) -> Tensor:
         weight = self.relative_attention_bias.weight
         distances = torch.arange(1 - longest, longest, device=weight.device)
-        return RelativeBias(weight[self.buckets(distances)].t())
+        return weight[self.buckets(distances)].t()  # (H, 2 M - 1)
 
     def buckets(self, distances: Tensor) -> Tensor:
         """The bucket of each distance (key minus query), both int64 (n,)."""

@@ -23,6 +23,9 @@ from bothways.nn.lora import is_foldable
 from bothways.nn.relative_positions import RelativeBias, RelativePositions
 from bothways.nn.rotary import Rotary
 
+MOST_IN_BLOCKS = 2**29
+"""Weights of a stack of which a second copy in blocks is made: 2 GB in fp32."""
+
 
 @dataclass(frozen=True)
 class StackOutput:
@@ -105,7 +108,8 @@ class TransformerStack(nn.Module):
             source: what blocks with cross-attention read.
             want_hidden, want_weights: collect what ``output_hidden_states`` and ``output_attentions`` show.
         """
-        if self.compute_dtype is not None and (torch.is_grad_enabled() or not self.is_prepared):
+        goes_on = cache is not None and any(cache.lengths)  # was looked at when the rows began: no look in every step
+        if self.compute_dtype is not None and (torch.is_grad_enabled() or not (goes_on or self.is_prepared)):
             self.unprepare()  # copies have no gradients, and may no longer be what the parameters say
         dtype = hidden.dtype
         hidden = hidden.to(self.compute_dtype or dtype)
@@ -152,18 +156,19 @@ class TransformerStack(nn.Module):
             return  # adapters and hooks want to be called; without them nothing is lost but speed
         self.compute_dtype = dtype
         self._versions = self._current_versions()
+        blocks = sum(m.weight.numel() for m in self.modules() if isinstance(m, nn.Linear)) <= MOST_IN_BLOCKS
         order = [block for blocks in self.sequence() for block in blocks]
         for block in dict.fromkeys(order):
             attention = block.attention.self
             projections = [attention.query, attention.key, attention.value]
             together = all(is_foldable(layer) for layer in projections)
-            attention.prepared = PreparedLinear(projections, dtype) if together else None
+            attention.prepared = PreparedLinear(projections, dtype, blocks=blocks) if together else None
             # the last layer may compute queries of some tokens only, and then uses its projections one by one
             joined = projections if together and block is not order[-1] else []
             alone = [m for m in block.modules() if isinstance(m, Linear) and m not in joined]
             for linear in alone:  # a parameter in this dtype is as good as a copy
-                as_it_is = is_plain(linear) and linear.weight.dtype == dtype
-                linear.prepared = None if as_it_is else PreparedLinear([linear], dtype)
+                as_it_is = is_plain(linear) and linear.weight.dtype == dtype and not blocks
+                linear.prepared = None if as_it_is else PreparedLinear([linear], dtype, blocks=blocks)
 
     @property
     def is_prepared(self) -> bool:
