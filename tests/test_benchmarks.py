@@ -25,9 +25,11 @@ from benchmarks import (
     _task_systems,
     _texts,
     _workers,
+    _writers,
     checkpoint_cost,
     evaluation_memory,
     finetune,
+    generation,
     head_only,
     memory,
     predict,
@@ -74,7 +76,7 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch = pytest.importorskip("torch")
     threads = torch.get_num_threads()
     modules = (predict, finetune, memory, quality, tasks, head_only, two_processes, checkpoint_cost, evaluation_memory)
-    for module in modules:
+    for module in (*modules, generation):
         monkeypatch.setattr(module, "Worker", InProcess)
     monkeypatch.setattr(_workers, "PAUSE", 0)
     yield
@@ -609,3 +611,16 @@ def test_memory_of_evaluation(in_process: None, monkeypatch: pytest.MonkeyPatch,
     assert [row[1:] for row in rows[:2]] == [["3", "760", "0", "2", "–"], ["9", "880", "120", "2", "no"]]
     assert [row[-1] for row in rows[4:]] == ["–", "yes"]
     assert [command[-3] for command in asked[:4]] == ["texts", "texts", "words", "words"]
+
+
+def test_generation(in_process: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    tiny = {"gpt2": {"vocab_size": 97, "n_embd": 16, "n_layer": 1, "n_head": 2}}
+    sizes = {"d_model": 16, "d_kv": 8, "d_ff": 16, "num_layers": 1, "num_heads": 2, "vocab_size": 97}
+    monkeypatch.setattr(_writers, "SIZES", {**tiny, "t5-base": {**sizes, "decoder_start_token_id": 0}})
+    out = tmp_path / "generation.json"
+    generation.main(["--threads", "1", "--repeats", "1", "--new-tokens", "4", "--out", str(out)])
+    result = json.loads(out.read_text())
+    assert [table["title"] for table in result["tables"]] == ["gpt2, float32", "t5-base, float32"]
+    for table in result["tables"]:
+        assert [row[0] for row in table["rows"]] == [case.title for case in _writers.CASES]
+        assert [row[-1] for row in table["rows"]] == ["yes"] * 4, "the same ids as the reference"
