@@ -18,10 +18,10 @@ from bothways.models.decoding import RowsDecoder
 from bothways.models.inputs import ModelInputs
 from bothways.models.outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
 from bothways.models.past import PastKeyValues, new_cache, past_of
+from bothways.models.rows import chosen_rows
 from bothways.models.task_models import (
     EncoderModel,
     TaskModel,
-    chosen_rows,
     extras_of,
     refuse_head_mask,
     returned,

@@ -19,9 +19,9 @@ from bothways.models.outputs import (
     MaskedLMOutput,
     NextSentencePredictorOutput,
 )
+from bothways.models.rows import chosen_rows
 from bothways.models.task_models import (
     TaskModel,
-    chosen_rows,
     extras_of,
     refuse_decoding,
     refuse_head_mask,

@@ -24,7 +24,8 @@ from bothways.errors import CheckpointError, InputError
 from bothways.models.base import PreTrainedModel
 from bothways.models.inputs import ModelInputs
 from bothways.models.loading import parse_dtype
-from bothways.models.task_models import TaskModel, first_rows
+from bothways.models.rows import first_rows
+from bothways.models.task_models import TaskModel
 from bothways.nn.block import Rows
 from bothways.nn.linear import has_fast_bfloat16
 from bothways.tasks.encoded import position_limit

@@ -14,11 +14,11 @@ from bothways.batching import PackedBatch
 from bothways.errors import InputError
 from bothways.models.inputs import ModelInputs
 from bothways.models.outputs import Seq2SeqQuestionAnsweringModelOutput, Seq2SeqSequenceClassifierOutput
-from bothways.models.seq2seq_models import Seq2SeqCall
+from bothways.models.rows import end_rows
+from bothways.models.seq2seq_call import Seq2SeqCall
 from bothways.models.task_models import (
     QuestionAnsweringModel,
     SequenceClassificationModel,
-    end_rows,
     refuse_head_mask,
     returned,
     span_answer,

@@ -440,7 +440,8 @@ def test_the_sanitised_form_has_plain_values_only():
 
 
 def test_arguments_of_models_that_write():
-    args = Seq2SeqTrainingArguments("x", generation_max_length=5, evaluation_strategy="epoch", predict_with_generate=True)
+    evaluation = {"evaluation_strategy": "epoch", "predict_with_generate": True, "generation_max_length": 5}
+    args = Seq2SeqTrainingArguments("x", **evaluation)
     assert args.do_eval and args.generation_max_length == 5 and args.predict_with_generate
 
 
