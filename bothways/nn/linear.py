@@ -6,6 +6,7 @@ Parameters never change their form: the prepared copy stands beside them until t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -53,6 +54,10 @@ class PreparedLinear:
         self.blocks = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), None) if blocked else None
         self.blocks_up_to = BLOCKS_UP_TO if dtype == torch.float32 else None
         self.weight = weight if self.blocks is None or self.blocks_up_to is not None else None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy of a model has parameters of its own and prepares itself anew; blocks could not be copied."""
+        return type(None), ()
 
     def __call__(self, x: Tensor) -> Tensor:
         if self.blocks is not None and (self.blocks_up_to is None or x.shape[0] <= self.blocks_up_to):

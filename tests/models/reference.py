@@ -190,6 +190,9 @@ WITH_TARGET = sorted(
 )
 """The classes that read a source and a target: tested in test_seq2seq_parity.py."""
 
+READERS = sorted(name for name in TINY if (name, "masked-lm") in MODEL_CLASSES)
+"""The families that read in both directions."""
+
 ALL_CLASSES = sorted(item for item in MODEL_CLASSES.items() if item not in WITH_TARGET)
 """The classes that read one text."""
 

@@ -31,9 +31,9 @@ from bothways.errors import CheckpointError, InputError, ModelNotFoundError
 from bothways.models.auto import MODEL_CLASSES
 from bothways.models.runner import PackedRunner
 from bothways.nn.lora import lora_layers
-from tests.models.reference import TINY, tiny_inputs, tiny_pair
+from tests.models.reference import READERS, TINY, tiny_inputs, tiny_pair
 
-FAMILIES = sorted(TINY)
+FAMILIES = READERS
 TASKS = sorted(pair for pair in MODEL_CLASSES if pair[0] in ("bert", "distilbert", "modernbert") or pair[1] == "base")
 TASKS = [pair for pair in TASKS if pair[1] not in ("pretraining", "next-sentence-prediction")]
 SEQUENCES = "sequence-classification"

@@ -72,7 +72,7 @@ def translation_of_the_course(models):
     return {
         "before": before,
         "loss of training": result.training_loss,
-        "log": log(trainer),
+        "log": [{k: v for k, v in entry.items() if k != "grad_norm"} for entry in log(trainer)],
         "beams": beams,
         "shapes": [shape(predictions), shape(labels)],
         "written": tokenizer.batch_decode(np.where(predictions != -100, predictions, 0), skip_special_tokens=True),
@@ -177,4 +177,4 @@ def smoothed_labels_and_no_generation(models):
         tokenizer=tokenizer,
     )
     trainer.train()
-    return {"log": log(trainer)}
+    return {"log": [{k: v for k, v in entry.items() if k != "grad_norm"} for entry in log(trainer)]}
