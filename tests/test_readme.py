@@ -161,7 +161,7 @@ def write_writers(place: Path) -> None:
     pieces.train_from_iterator(
         texts, trainers.BpeTrainer(special_tokens=["<|endoftext|>"], initial_alphabet=alphabet, **options)
     )
-    gpt2 = bothways.GPT2TokenizerFast(tokenizer_object=pieces, model_max_length=64)
+    gpt2 = bothways.GPT2TokenizerFast(tokenizer_object=pieces, model_max_length=256)
     words = Tokenizer(models.Unigram())
     words.pre_tokenizer, words.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
     words.train_from_iterator(
@@ -169,7 +169,7 @@ def write_writers(place: Path) -> None:
     )
     t5 = bothways.T5TokenizerFast(tokenizer_object=words, extra_ids=0, model_max_length=64)
     end = gpt2.convert_tokens_to_ids("<|endoftext|>")
-    sizes = {"n_embd": 16, "n_layer": 1, "n_head": 2, "n_positions": 64, "bos_token_id": end, "eos_token_id": end}
+    sizes = {"n_embd": 16, "n_layer": 1, "n_head": 2, "n_positions": 256, "bos_token_id": end, "eos_token_id": end}
     model = bothways.GPT2LMHeadModel(bothways.GPT2Config(vocab_size=len(gpt2), **sizes))
     model.save_pretrained(place / "my-gpt2")
     gpt2.save_pretrained(place / "my-gpt2")
