@@ -112,7 +112,10 @@ def most_new_tokens(
     unread = 0 if config.get_generation_mode() is GenerationMode.CONTRASTIVE_SEARCH else 1
     room = None if limit is None else limit - length + unread
     if room is not None and room < 1:
-        raise InputError(f"{what} has {length} tokens, but the model has {limit} positions: no room for a new one.")
+        raise InputError(
+            f"{what} has {length} tokens, but the model has {limit} positions: no room for a new one. "
+            "Shorten it, or take a model with more positions."
+        )
     is_own = "max_new_tokens" in said or "max_length" in said
     if config.max_new_tokens is not None:
         most = config.max_new_tokens

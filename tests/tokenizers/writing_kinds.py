@@ -1,5 +1,6 @@
 """The tokenisers that write, over small vocabularies, ours and the reference's."""
 
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -62,8 +63,8 @@ def build_reference(transformers, kind, **options):
 
 def converted(transformers, kind):
     """The engine that the reference's converter makes of a ``.model`` file."""
-    from transformers import convert_slow_tokenizer as reference
-
+    # By its path: the package also exports the function of that name, and which of the two it gives is a matter of order.
+    reference = import_module("transformers.convert_slow_tokenizer")
     name, files, own = WRITING[kind]
     proto = reference.import_protobuf().ModelProto()
     with open(files["vocab_file"], "rb") as file:
