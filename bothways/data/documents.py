@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bothways.data.columns import recognise_columns
 from bothways.data.examples import example_text
-from bothways.data.opening import FORMATS, check_readable, opened, text_lines, unpacked_suffix
+from bothways.data.opening import FORMATS, check_readable, opened, text_chunks, text_lines, unpacked_suffix
 from bothways.data.rows import known_format, read_rows, sample_rows
 from bothways.errors import DataError, UsageError
 
 DIVISIONS = ("blank-lines", "lines", "file")
 """What a document of a plain text file is: what stands between blank lines, a line, or the whole file."""
+
+
+_LINE_END = re.compile("\r*\n|\r")
+_BACK = 65_536  # characters before the end of a piece in which white space is looked for
+_WAITING = 1_024  # CRs at the end of a chunk that may belong to an LF in the next one
+
+Advance = Callable[[int], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +33,12 @@ class Document:
     Attributes:
         text: never blank; its lines are separated by LF, without white space around the whole.
         row: number of the document, from 1, counted through all files that were read together, blank ones included.
+        piece: 0 for a whole document; of one that was divided because it is long, the number of the piece, from 1.
     """
 
     text: str
     row: int = 0
+    piece: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,57 +84,210 @@ def load_documents(
         UsageError: files or columns that are not there, an unknown division.
         DataError: content that cannot be read, or no text at all; with file and line.
     """
+    column: str | None = None
+    examples: list[Document] = []
+    row = 0
+    for path in _checked(files, divide):
+        own, texts = _texts(path, text_column, divide, format, encoding)
+        column = column or own
+        for text, _ in texts:
+            row += 1
+            if text := text.strip():
+                examples.append(Document(text, row))
+    if not examples:
+        raise _no_text(files, row)
+    return LoadedDocuments(examples=examples, column=column, blank=row - len(examples))
+
+
+def iter_documents(
+    files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    *,
+    text_column: str | None = None,
+    divide: str = "blank-lines",
+    format: str | None = None,
+    encoding: str | None = None,
+    longest: int | None = None,
+    advance: Advance | None = None,
+) -> Iterator[Document]:
+    """Like ``load_documents``, one document at a time, in memory that does not grow with the files.
+
+    Args:
+        files, text_column, divide, format, encoding: see ``load_documents``.
+        longest: characters of a piece. A longer document is divided at white space, or where there is none for 65,536
+            characters just there; None leaves it whole, and then lines above 64 MiB are refused.
+        advance: called with the number of bytes that were read from the disk since.
+
+    Raises:
+        UsageError: at once: files that are not there, an unknown division. When its file is reached: a column that is
+            not there.
+        DataError: while reading; at the end, if there was no text at all.
+    """
+    if longest is not None and longest < 1:
+        raise UsageError(f"longest is {longest}; expected a number of characters from 1 on.")
+    return _iterate(_checked(files, divide), text_column, divide, format, encoding, longest, advance)
+
+
+def is_plain(path: Path, format: str | None = None) -> bool:
+    """Whether the file is plain text, which is divided into documents; a file of unknown extension is."""
+    return (FORMATS.get(unpacked_suffix(path), "txt") if format is None else known_format(format)) == "txt"
+
+
+def _iterate(
+    paths: list[Path],
+    text_column: str | None,
+    divide: str,
+    format: str | None,
+    encoding: str | None,
+    longest: int | None,
+    advance: Advance | None,
+) -> Iterator[Document]:
+    row, found = 0, False
+    for path in paths:
+        _, texts = _texts(path, text_column, divide, format, encoding, longest, advance)
+        for text, piece in texts:
+            row += piece < 2
+            if text := text.strip():
+                found = True
+                yield Document(text, row, piece)
+    if not found:
+        raise _no_text(paths, row)
+
+
+def _checked(files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], divide: str) -> list[Path]:
     if divide not in DIVISIONS:
         raise UsageError(f"divide is {divide!r}; expected one of {', '.join(map(repr, DIVISIONS))}.")
     paths = [Path(files)] if isinstance(files, (str, os.PathLike)) else [Path(p) for p in files]
     if not paths:
         raise UsageError("no data file was given; at least one is needed.")
-    column: str | None = None
-    examples: list[Document] = []
-    row = 0
     for path in paths:
-        if _format_of(path, format) == "txt":
-            texts = _plain_documents(path, divide, encoding)
-        else:
-            own, texts = _column_texts(path, text_column, format, encoding)
-            column = column or own
-        for text in texts:
-            row += 1
-            if text := text.strip():
-                examples.append(Document(text, row))
-    if not examples:
-        raise DataError(f"{', '.join(map(str, paths))}: no text in {row:,} rows. Expected documents.")
-    return LoadedDocuments(examples=examples, column=column, blank=row - len(examples))
+        check_readable(path)
+    return paths
 
 
-def _format_of(path: Path, format: str | None) -> str:
-    """The format; a file of unknown extension is plain text."""
-    check_readable(path)
-    return FORMATS.get(unpacked_suffix(path), "txt") if format is None else known_format(format)
+def _no_text(files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], rows: int) -> DataError:
+    names = [files] if isinstance(files, (str, os.PathLike)) else files
+    return DataError(f"{', '.join(map(str, names))}: no text in {rows:,} rows. Expected documents.")
 
 
-def _plain_documents(path: Path, divide: str, encoding: str | None) -> Iterator[str]:
+def _texts(
+    path: Path,
+    text_column: str | None,
+    divide: str,
+    format: str | None,
+    encoding: str | None,
+    longest: int | None = None,
+    advance: Advance | None = None,
+) -> tuple[str | None, Iterator[tuple[str, int]]]:
+    """The column, None for plain text, and what is in it: (text, number of the piece), blank rows included."""
+    if is_plain(path, format):
+        return None, _plain_documents(path, divide, encoding, longest, advance)
+    column, texts = _column_texts(path, text_column, format, encoding, advance)
+    return column, _divided(texts, longest)
+
+
+def _plain_documents(
+    path: Path, divide: str, encoding: str | None, longest: int | None, advance: Advance | None
+) -> Iterator[tuple[str, int]]:
     """Texts of a plain file; blank lines and the ends of the file make none."""
-    lines: list[str] = []
-    with opened(path) as stream:
-        for line in text_lines(stream, str(path), encoding):
-            for part in line.rstrip("\r\n").split("\r"):
-                blank = not part.strip()
-                if divide == "lines" and not blank:
-                    yield part
-                elif divide == "blank-lines" and blank and lines:
-                    yield "\n".join(lines)
-                    lines = []
-                elif divide != "lines" and (divide == "file" or not blank):
-                    lines.append(part)
-    if lines:
-        yield "\n".join(lines)
+    growing = _Growing(longest)
+    held, blank = "", True  # of the line that is being read
+    with opened(path, advance) as stream:
+        if longest is None:
+            parts = _whole_lines(text_lines(stream, str(path), encoding))
+        else:
+            parts = _bounded_lines(text_chunks(stream, str(path), encoding))
+        for part, ends in parts:
+            if blank and not part.strip():
+                held = (held + part)[:_BACK]
+            else:
+                if blank and not growing.empty:
+                    yield from growing.add("\n")
+                yield from growing.add(held + part if blank else part)
+                held, blank = "", False
+            if not ends:
+                continue
+            if blank and divide == "file" and not growing.empty:
+                yield from growing.add("\n" + held)
+            elif (divide == "blank-lines" and blank) or (divide == "lines" and not blank):
+                yield from growing.finish()
+            held, blank = "", True
+        yield from growing.finish()
+
+
+def _whole_lines(lines: Iterator[str]) -> Iterator[tuple[str, bool]]:
+    for line in lines:
+        for part in line.rstrip("\r\n").split("\r"):
+            yield part, True
+
+
+def _bounded_lines(chunks: Iterator[str]) -> Iterator[tuple[str, bool]]:
+    """Parts of lines, none longer than a chunk, and whether the line ends with them."""
+    waiting = ""
+    for chunk in chunks:
+        chunk = waiting + chunk
+        kept = chunk.rstrip("\r") if len(waiting) < _WAITING else chunk
+        waiting = chunk[len(kept) :]
+        *lines, rest = _LINE_END.split(kept) if "\r" in kept else kept.split("\n")
+        for line in lines:
+            yield line, True
+        if rest:
+            yield rest, False
+    yield "", True
+
+
+def _divided(texts: Iterator[str], longest: int | None) -> Iterator[tuple[str, int]]:
+    for text in texts:
+        if longest is None or len(text) <= longest:
+            yield text, 0
+        else:
+            growing = _Growing(longest)
+            yield from growing.add(text.strip())
+            yield from growing.finish()
+
+
+class _Growing:
+    """A document that grows, and is handed out in pieces where it grows longer than ``longest`` characters."""
+
+    def __init__(self, longest: int | None) -> None:
+        self._longest = longest
+        self._parts: list[str] = []
+        self._size = self._pieces = 0
+
+    @property
+    def empty(self) -> bool:
+        return not self._parts and not self._pieces
+
+    def add(self, part: str) -> Iterator[tuple[str, int]]:
+        self._parts.append(part)
+        self._size += len(part)
+        if self._longest is None or self._size <= self._longest:
+            return
+        text, start = "".join(self._parts), 0
+        while len(text) - start > self._longest:
+            stop = _cut(text, start, start + self._longest)
+            self._pieces += 1
+            yield text[start:stop], self._pieces
+            start = stop
+        self._parts, self._size = [text[start:]], len(text) - start
+
+    def finish(self) -> Iterator[tuple[str, int]]:
+        if self._parts:
+            yield "".join(self._parts), self._pieces + 1 if self._pieces else 0
+        self._parts, self._size, self._pieces = [], 0, 0
+
+
+def _cut(text: str, start: int, stop: int) -> int:
+    """The last place up to ``stop`` behind which white space begins; ``stop`` if there is none for long."""
+    for place in range(stop, max(start, stop - _BACK), -1):
+        if text[place].isspace():
+            return place
+    return stop
 
 
 def _column_texts(
-    path: Path, text_column: str | None, format: str | None, encoding: str | None
+    path: Path, text_column: str | None, format: str | None, encoding: str | None, advance: Advance | None
 ) -> tuple[str, Iterator[str]]:
-    sample, rows = sample_rows(read_rows(path, format=format, encoding=encoding))
+    sample, rows = sample_rows(read_rows(path, format=format, encoding=encoding, advance=advance))
     names = list(dict.fromkeys(itertools.chain.from_iterable(row.values for row in sample)))
     columns = recognise_columns(
         names, [row.values for row in sample], text_column=text_column, need_label=False, file=str(path)

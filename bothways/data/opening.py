@@ -7,7 +7,7 @@ import gzip
 import io
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,12 @@ FORMATS = {
     ".parquet": "parquet",
     ".txt": "txt",
 }
-PACKED = {".gz": "gunzip", ".xz": "unxz"}
+PACKED = {".gz": "gunzip", ".xz": "unxz", ".zst": "unzstd"}
 """Endings of compressed files, and what unpacks them."""
 
 MAX_LINE_BYTES = 64 * 2**20  # a line is held in memory; what is longer is not a text a line
 _CHUNK_BYTES = 64 * 2**10
+_ZSTD_CHUNK_BYTES = 4 * 2**10  # unpacked at once; a byte of zstd can stand for some 30,000
 
 
 def file_format(path: Path) -> str:
@@ -45,8 +46,8 @@ def file_format(path: Path) -> str:
     if suffix in FORMATS:
         return FORMATS[suffix]
     raise UsageError(
-        f"{path} has {suffix or 'no extension'}; known are {', '.join(FORMATS)}, each but .parquet also with .gz or "
-        ".xz. Name the file so, or name the format (--format)."
+        f"{path} has {suffix or 'no extension'}; known are {', '.join(FORMATS)}, each but .parquet also with .gz, "
+        ".xz or .zst. Name the file so, or name the format (--format)."
     )
 
 
@@ -74,12 +75,20 @@ def check_readable(path: Path) -> None:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[io.BufferedReader]:
-    """Yield the (unpacked) bytes of a file. Gzip and xz are known by their first bytes or by the name."""
+def opened(path: Path, advance: Callable[[int], object] | None = None) -> Iterator[io.BufferedReader]:
+    """Yield the (unpacked) bytes of a file. Gzip, xz and zstd are known by their first bytes or by the name.
+
+    Args:
+        advance: called with the number of bytes that were read from the disk since.
+
+    Raises:
+        UsageError: the file cannot be opened, or is zstd and nothing here unpacks that.
+    """
     try:
-        plain = open(path, "rb")  # noqa: SIM115 - closed below
+        raw = io.FileIO(path) if advance is None else _Watched(path, advance)
     except OSError as problem:
         raise UsageError(f"{path} cannot be opened: {os.strerror(problem.errno or 0)}.") from None
+    plain: io.BufferedReader = io.BufferedReader(raw, _CHUNK_BYTES)
     with plain:
         ending, first = path.suffix.lower(), plain.peek(6)[:6]
         if ending == ".gz" or first[:2] == b"\x1f\x8b":
@@ -91,6 +100,10 @@ def opened(path: Path) -> Iterator[io.BufferedReader]:
 
             unpacked = lzma.LZMAFile(plain)  # noqa: SIM115 - reads from the file that is closed here
             yield io.BufferedReader(_Unpacked(unpacked, str(path), "xz", (EOFError, lzma.LZMAError)), _CHUNK_BYTES)
+        elif ending == ".zst" or first[:4] == b"\x28\xb5\x2f\xfd":
+            new, damaged = _zstd(path)
+            unpacked = _ZstdFrames(plain, new)
+            yield io.BufferedReader(_Unpacked(unpacked, str(path), "zstd", (EOFError, damaged)), _CHUNK_BYTES)
         else:
             yield plain
 
@@ -173,6 +186,66 @@ class _Unpacked(io.RawIOBase):
         buffer[: len(data)] = data
         self._done += len(data)
         return len(data)
+
+
+class _Watched(io.FileIO):
+    """A file that tells how many bytes are read from it."""
+
+    def __init__(self, path: Path, advance: Callable[[int], object]) -> None:
+        super().__init__(path)
+        self._advance = advance
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        count = super().readinto(buffer)
+        self._advance(count or 0)
+        return count
+
+
+class _ZstdFrames:
+    """The unpacked bytes of one zstd frame after another. A file that is cut short is an ``EOFError``.
+
+    Args:
+        new: makes an unpacker of one frame: ``decompress``, ``eof``, ``unused_data``.
+    """
+
+    def __init__(self, packed: io.BufferedReader, new: Callable[[], Any]) -> None:
+        self._packed, self._new = packed, new
+        self._frame: Any = None
+        self._ready, self._waiting = memoryview(b""), b""
+
+    def read(self, size: int) -> memoryview:
+        while not self._ready and (self._waiting or self._packed.peek(1) or self._frame is not None):
+            self._unpack()
+        data, self._ready = self._ready[:size], self._ready[size:]
+        return data
+
+    def _unpack(self) -> None:
+        packed = self._waiting or self._packed.read1(_ZSTD_CHUNK_BYTES)
+        if not packed:
+            raise EOFError("Compressed file ended before the end-of-stream marker was reached")
+        if self._frame is None:
+            self._frame = self._new()
+        self._ready, self._waiting = memoryview(self._frame.decompress(packed)), b""
+        if self._frame.eof:
+            self._frame, self._waiting = None, self._frame.unused_data
+
+
+def _zstd(path: Path) -> tuple[Callable[[], Any], type[Exception]]:
+    """What makes an unpacker of zstd, and its error: Python's own from 3.14 on, else that of ``zstandard``."""
+    try:
+        from compression import zstd
+
+        return zstd.ZstdDecompressor, zstd.ZstdError
+    except ImportError:
+        pass
+    try:
+        import zstandard
+    except ImportError:
+        raise UsageError(
+            f"{path}: zstd needs the package zstandard (or Python 3.14). Install it: pip install 'bothways[zstd]', or "
+            "unpack the file with 'unzstd'."
+        ) from None
+    return lambda: zstandard.ZstdDecompressor().decompressobj(), zstandard.ZstdError
 
 
 def _encoding(stream: io.BufferedReader, name: str, asked: str | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bothways.data import delimited, json_rows
@@ -15,7 +15,13 @@ from bothways.data.row import Row
 from bothways.errors import DataError, UsageError
 
 
-def read_rows(path: str | os.PathLike[str], *, format: str | None = None, encoding: str | None = None) -> Iterator[Row]:
+def read_rows(
+    path: str | os.PathLike[str],
+    *,
+    format: str | None = None,
+    encoding: str | None = None,
+    advance: Callable[[int], object] | None = None,
+) -> Iterator[Row]:
     """Read a file row by row in constant memory.
 
     CSV (comma, semicolon or tab, found from the header), TSV, JSON lines, a JSON list of objects, text (a column
@@ -25,6 +31,7 @@ def read_rows(path: str | os.PathLike[str], *, format: str | None = None, encodi
         path: the file.
         format: one of csv, tsv, jsonl, json, txt, parquet; None takes it from the extension.
         encoding: None means UTF-8, or UTF-16 where the file begins with its mark.
+        advance: called with the number of bytes that were read from the disk since; of Parquet at the end.
 
     Raises:
         UsageError: at once: no such file, a directory, an unknown extension, format or encoding.
@@ -34,8 +41,8 @@ def read_rows(path: str | os.PathLike[str], *, format: str | None = None, encodi
     check_readable(path)
     kind = file_format(path) if format is None else known_format(format)
     if kind == "parquet":
-        return _not_empty(open_parquet(path), str(path))
-    return _file_rows(path, kind, encoding)
+        return _not_empty(_announced(open_parquet(path), path, advance), str(path))
+    return _file_rows(path, kind, encoding, advance)
 
 
 def stream_rows(stream: io.BufferedReader, name: str, format: str, encoding: str | None = None) -> Iterator[Row]:
@@ -82,9 +89,15 @@ def known_format(format: str) -> str:
     return format
 
 
-def _file_rows(path: Path, kind: str, encoding: str | None) -> Iterator[Row]:
-    with opened(path) as stream:
+def _file_rows(path: Path, kind: str, encoding: str | None, advance: Callable[[int], object] | None) -> Iterator[Row]:
+    with opened(path, advance) as stream:
         yield from stream_rows(stream, str(path), kind, encoding)
+
+
+def _announced(rows: Iterator[Row], path: Path, advance: Callable[[int], object] | None) -> Iterator[Row]:
+    yield from rows
+    if advance is not None:
+        advance(path.stat().st_size)
 
 
 def _not_empty(rows: Iterator[Row], name: str) -> Iterator[Row]:
