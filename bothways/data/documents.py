@@ -277,11 +277,12 @@ class _Growing:
 
 
 def _cut(text: str, start: int, stop: int) -> int:
-    """The last place up to ``stop`` behind which white space begins; ``stop`` if there is none for long."""
-    for place in range(stop, max(start, stop - _BACK), -1):
-        if text[place].isspace():
-            return place
-    return stop
+    """The last place up to ``stop`` where white space is; ``stop`` if there is none for long."""
+    before = text[max(start + 1, stop + 1 - _BACK) : stop + 1]
+    if before[-1].isspace():
+        return stop
+    word = before.rsplit(None, 1)[-1]
+    return stop if len(word) == len(before) else stop - len(word)
 
 
 def _column_texts(
