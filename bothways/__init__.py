@@ -109,6 +109,13 @@ _COLLATORS = (
     "DefaultDataCollator",
     "default_data_collator",
 )
+_OBJECTIVE_COLLATORS = (
+    *("DataCollatorForPermutationLanguageModeling", "DataCollatorForSOP", "DataCollatorForSpanCorruption"),
+)
+_TEXT_DATASETS = (
+    *("LineByLineTextDataset", "LineByLineWithSOPTextDataset", "TextDataset"),
+    "TextDatasetForNextSentencePrediction",
+)
 
 _GENERATION = {
     "configuration": ("GenerationConfig", "GenerationMode"),
@@ -170,6 +177,8 @@ _WHERE: dict[str, str] = {
     **dict.fromkeys(_SCHEDULES, "bothways.engine.schedules"),
     **dict.fromkeys(_COLLATORS, "bothways.trainer.collators"),
     **dict.fromkeys(("DataCollatorForLanguageModeling", "DataCollatorForWholeWordMask"), "bothways.trainer.masking"),
+    **dict.fromkeys(_OBJECTIVE_COLLATORS, "bothways.trainer.objective_collators"),
+    **dict.fromkeys(_TEXT_DATASETS, "bothways.trainer.text_datasets"),
     **dict.fromkeys(_TRAINER_ARGUMENTS, "bothways.trainer.arguments"),
     **dict.fromkeys(_CALLBACKS, "bothways.trainer.callbacks"),
     **dict.fromkeys(("EvalPrediction", "IntervalStrategy"), "bothways.trainer.outputs"),
@@ -204,6 +213,9 @@ _WHERE: dict[str, str] = {
     "PreTrainedModel": "bothways.models.base",
     "add_lora": "bothways.models.adapters",
     "save_adapter": "bothways.models.adapters",
+    "shared_model": "bothways.models.shared_encoder",
+    "MixedRunner": "bothways.models.mixed_batch",
+    "TaskRow": "bothways.models.mixed_batch",
     "PretrainedConfig": "bothways.checkpoints.config",
     "BertConfig": "bothways.families.bert",
     "AlbertConfig": "bothways.families.albert",

@@ -146,10 +146,8 @@ class DataCollatorForLanguageModeling:
         return filled
 
     def _begin(self) -> None:
-        """Make the generator at the first batch; each worker process has its own."""
-        if self.seed is not None and self.generator is None:
-            worker = torch.utils.data.get_worker_info()
-            self.generator = torch.Generator().manual_seed(self.seed + (worker.id if worker else 0))
+        """Make the generator at the first batch."""
+        self.generator = self.generator or own_generator(self.seed)
 
     def _check(self) -> None:
         if self.tf_experimental_compile:
@@ -210,6 +208,14 @@ class DataCollatorForWholeWordMask(DataCollatorForLanguageModeling):
                 for place in words[i]:
                     chosen[place] = True
         return chosen
+
+
+def own_generator(seed: int | None) -> torch.Generator | None:
+    """The generator of a collator with a seed, another one in each worker process; None stands for torch's own."""
+    if seed is None:
+        return None
+    worker = torch.utils.data.get_worker_info()
+    return torch.Generator().manual_seed(seed + (worker.id if worker else 0))
 
 
 def _words(offsets: Tensor, special: Tensor) -> tuple[Tensor, Tensor]:
