@@ -164,12 +164,14 @@ def fill_from_adapter(
     allow_pickle: bool,
     merge: bool,
     source: str,
+    base: Weights | None = None,
 ) -> LoadReport:
     """Give a model on the meta device the encoder's weights and the adapter's.
 
     Args:
         merge: add the products to the weights: an ordinary model. False keeps them apart, with only the adapter's own
             parameters trainable.
+        base: the encoder's weights, where they are not to be read from its directory.
 
     Raises:
         CheckpointError: settings, names or shapes that do not fit.
@@ -178,11 +180,11 @@ def fill_from_adapter(
     sites = {_without_base(name, model): site for name, site in published_weights(model).items()}
     with (
         open_safetensors(directory / ADAPTER_WEIGHTS) as added,
-        open_weights(encoder, allow_pickle=allow_pickle) as base,
+        open_weights(encoder, allow_pickle=allow_pickle) if base is None else base as encoder_weights,
     ):
         products, own = _parts(added, model, settings)
         _check_products(directory, products, own, sites)
-        overlay = _overlay(base, model, own, products, merge=merge)
+        overlay = _overlay(encoder_weights, model, own, products, merge=merge)
         tensors, report = load_tensors(
             overlay,
             model.family.key_map_for(model.config),

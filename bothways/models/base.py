@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -23,6 +23,9 @@ from bothways.models.inputs import ModelInputs
 from bothways.models.vocabulary import WithVocabulary
 from bothways.nn.stack import TransformerStack
 from bothways.resolver.adapters import Encoder, recorded_encoder
+
+if TYPE_CHECKING:
+    from bothways.models.shared_encoder import SharedEncoder
 
 WRITING_HEADS = frozenset({"causal-lm", "seq2seq-lm"})
 
@@ -45,6 +48,7 @@ class PreTrainedModel(WithVocabulary):
     adapter: Encoder | None = None
     """The encoder of an adapter that was loaded without merging."""
     config: Any
+    _shared: SharedEncoder | None = None  # a body's
     main_input_name = "input_ids"
 
     def __init__(self, config: PretrainedConfig) -> None:
@@ -327,6 +331,11 @@ class PreTrainedModel(WithVocabulary):
         return getattr(self, self.family.base_prefix, self)
 
     @property
+    def shared(self) -> SharedEncoder | None:
+        """What this model has in common with others in memory (``shared_model``), until it is to change."""
+        return getattr(self.base_model, "_shared", None)  # a body may be a module of the user's own
+
+    @property
     def device(self) -> torch.device:
         return next(self.parameters()).device
 
@@ -351,17 +360,35 @@ class PreTrainedModel(WithVocabulary):
             dtype: in which the blocks compute; by default that of the parameters.
         """
         self.eval()
+        own: dict[str, Any] = {} if self.shared is None else {"make": self.shared.prepared}
         for stack in self.stacks:
-            stack.prepare(self.dtype if dtype is None else loading.parse_dtype(dtype))
+            stack.prepare(self.dtype if dtype is None else loading.parse_dtype(dtype), **own)
         return self
 
+    def requires_grad_(self, requires_grad: bool = True) -> Any:
+        if requires_grad:
+            self._leave_shared()
+        return super().requires_grad_(requires_grad)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        self._leave_shared()
+        return super()._apply(fn, recurse)
+
+    def _leave_shared(self) -> None:
+        """Have weights of its own, if they are shared: they are about to change."""
+        if self.shared is not None:
+            self.shared.release(self)
+
     def train(self, mode: bool = True) -> Any:
+        if mode:
+            self._leave_shared()
         for stack in self.stacks if mode else ():
             stack.unprepare()
         return super().train(mode)
 
     def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> Any:
         """As in torch; names of published files (``LayerNorm.gamma``) are accepted too."""
+        self._leave_shared()
         for stack in self.stacks:
             stack.unprepare()
         renamed: dict[str, Tensor] = {}

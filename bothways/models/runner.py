@@ -179,7 +179,7 @@ class PackedRunner:
         self._prepare()
         device = self.model.device
         lengths = [len(ids) for ids in rows.ids]
-        most = self.max_tokens or self._most_tokens(device)
+        most = self.max_tokens or most_tokens(device, self.dtype or self.model.dtype)
         # no_grad and not inference_mode: attention caches tensors of its plans, and those made in inference mode
         # could not be saved for a backward pass when training meets the same lengths
         with torch.no_grad():
@@ -187,15 +187,10 @@ class PackedRunner:
                 types = None if rows.types is None else [rows.types[i] for i in members]
                 batch = collate([rows.ids[i] for i in members], types)
                 if device.type != "cpu":
-                    self._check(batch)
+                    check_ids(batch, self.model.config)
                     batch = batch.to(device)
                 self.computed_sequences += len(members)
                 yield members, self.model.packed(batch)
-
-    def _most_tokens(self, device: torch.device) -> int:
-        if device.type != "cpu":
-            return MAX_TOKENS_ELSEWHERE
-        return MAX_TOKENS.get(("cpu", self.dtype or self.model.dtype), MAX_TOKENS["cpu", torch.float32])
 
     def _prepare(self) -> None:
         with self._lock:
@@ -205,27 +200,38 @@ class PackedRunner:
                 self.model.prepare_for_inference(self.dtype)
                 self._prepared_on = self.model.device
 
-    def _check(self, batch: PackedBatch) -> None:
-        """What the embeddings check on a CPU; on a GPU a wrong id would end the process instead of the call."""
-        config: Any = self.model.config
-        most = position_limit(config)
-        if most is not None and batch.seqlens.max_seqlen > most:
-            raise InputError(
-                f"a sequence has {batch.seqlens.max_seqlen} tokens but the model has {most} positions. "
-                "Shorten it, or split the text into windows."
-            )
-        low, high = int(batch.input_ids.min()), int(batch.input_ids.max())
-        if low < 0 or high >= config.vocab_size:
-            raise InputError(
-                f"input_ids from {low} to {high} do not fit the vocabulary of {config.vocab_size}. "
-                "Does the tokeniser belong to this model?"
-            )
-
     def _with_head(self, reads: str) -> Any:
         wanted = ("tokens",) if reads == "tokens" else ("pooled", "first", "last", "eos", "mean")
         if not isinstance(self.model, TaskModel) or self.model.head.reads not in wanted:
             raise InputError(f"{type(self.model).__name__} has no head that reads {reads}.")
         return self.model
+
+
+def most_tokens(device: torch.device, dtype: torch.dtype) -> int:
+    """Tokens of a batch that suit a device."""
+    if device.type != "cpu":
+        return MAX_TOKENS_ELSEWHERE
+    return MAX_TOKENS.get(("cpu", dtype), MAX_TOKENS["cpu", torch.float32])
+
+
+def check_ids(batch: PackedBatch, config: Any) -> None:
+    """What the embeddings check on a CPU; on a GPU a wrong id would end the process instead of the call.
+
+    Raises:
+        InputError: a sequence is too long, or ids are outside the vocabulary.
+    """
+    most = position_limit(config)
+    if most is not None and batch.seqlens.max_seqlen > most:
+        raise InputError(
+            f"a sequence has {batch.seqlens.max_seqlen} tokens but the model has {most} positions. "
+            "Shorten it, or split the text into windows."
+        )
+    low, high = int(batch.input_ids.min()), int(batch.input_ids.max())
+    if low < 0 or high >= config.vocab_size:
+        raise InputError(
+            f"input_ids from {low} to {high} do not fit the vocabulary of {config.vocab_size}. "
+            "Does the tokeniser belong to this model?"
+        )
 
 
 def _largest_first(batches: Iterable[list[int]], lengths: Sequence[int]) -> list[list[int]]:

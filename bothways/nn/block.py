@@ -25,7 +25,7 @@ from bothways.nn.activations import activation
 from bothways.nn.attention import attention, attention_with_weights
 from bothways.nn.dropout import Dropout
 from bothways.nn.kv_cache import KeyValueCache, SourceCache
-from bothways.nn.linear import Linear, PreparedLinear, is_plain
+from bothways.nn.linear import Linear, Prepared, is_plain
 from bothways.nn.lora import is_foldable
 from bothways.nn.norms import norm
 from bothways.nn.relative_positions import RelativeBias
@@ -204,7 +204,7 @@ class AttentionSublayer(nn.Module):
 class SelfAttention(nn.Module):
     """Queries, keys and values, from one matrix product where that pays; their weights stay three parameters."""
 
-    prepared: PreparedLinear | None = None
+    prepared: Prepared | None = None
 
     def __init__(self, spec: BlockSpec) -> None:
         super().__init__()

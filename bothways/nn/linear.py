@@ -5,18 +5,24 @@ Parameters never change their form: the prepared copy stands beside them until t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 
+class Prepared(Protocol):
+    """What one or several layers with the same input compute, in a form for inference."""
+
+    def __call__(self, x: Tensor) -> Tensor: ...
+
+
 class Linear(nn.Linear):
     """``nn.Linear`` whose forward uses a prepared copy of the weight where there is one."""
 
-    prepared: PreparedLinear | None = None
+    prepared: Prepared | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (T, in_features); returns (T, out_features)."""
@@ -25,6 +31,11 @@ class Linear(nn.Linear):
     def inference_weight(self) -> Tensor:
         """What the layer multiplies with outside training, (out_features, in_features), without a gradient."""
         return self.weight.detach()
+
+
+def inference_weight(layer: nn.Linear) -> Tensor:
+    """What a layer multiplies with outside training, LoRA included."""
+    return layer.inference_weight() if isinstance(layer, Linear) else layer.weight.detach()
 
 
 BLOCKS_UP_TO = 512
@@ -41,11 +52,19 @@ class PreparedLinear:
 
     Args:
         blocks: False keeps the plain order only.
+        weight_of: what to multiply with.
     """
 
-    def __init__(self, layers: Sequence[nn.Linear], dtype: torch.dtype, *, blocks: bool = True) -> None:
+    def __init__(
+        self,
+        layers: Sequence[nn.Linear],
+        dtype: torch.dtype,
+        *,
+        blocks: bool = True,
+        weight_of: Callable[[nn.Linear], Tensor] = inference_weight,
+    ) -> None:
         self.dtype = dtype
-        weights = [layer.inference_weight() if isinstance(layer, Linear) else layer.weight.detach() for layer in layers]
+        weights = [weight_of(layer) for layer in layers]
         weight = (weights[0] if len(weights) == 1 else torch.cat(weights)).to(dtype)
         self.bias = None
         if layers[0].bias is not None:

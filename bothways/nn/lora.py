@@ -10,7 +10,8 @@ Shapes: T tokens (any leading dimensions), I in_features, O out_features, r rank
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +19,7 @@ from torch.nn import functional as F
 
 from bothways.errors import InputError
 from bothways.nn.dropout import Dropout
-from bothways.nn.linear import Linear, is_plain
+from bothways.nn.linear import Linear, Prepared, is_plain
 
 
 class LoraLinear(Linear):
@@ -96,6 +97,55 @@ class LoraLinear(Linear):
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, r={self.r}, alpha={self.alpha:g}"
+
+
+class LowRank:
+    """The products of LoRA on layers with the same input, side by side, in a fixed dtype, for inference only.
+
+    Attributes:
+        down: (R, I), the A of all layers one below the other.
+        up: (R, O), the scaled B, each at the rows of its A and the columns of its layer.
+    """
+
+    def __init__(self, down: Tensor, up: Tensor) -> None:
+        self.down, self.up = down, up
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, layers: Sequence[nn.Linear], dtype: torch.dtype) -> LowRank | None:
+        """The products of these layers; None if none has LoRA."""
+        adapted = [layer for layer in layers if isinstance(layer, LoraLinear)]
+        if not adapted:
+            return None
+        up = adapted[0].lora_B.new_zeros(sum(layer.r for layer in adapted), sum(m.out_features for m in layers))
+        row = column = 0
+        for layer in layers:
+            if isinstance(layer, LoraLinear):
+                block = up[row : row + layer.r, column : column + layer.out_features]
+                block.copy_(layer.lora_B.T * layer.scaling)
+                row += layer.r
+            column += layer.out_features
+        return cls(torch.cat([layer.lora_A for layer in adapted]).to(dtype), up.to(dtype))
+
+    def add_to(self, out: Tensor, x: Tensor) -> None:
+        """Add what x (T, I) gives to ``out`` (T, O)."""
+        out.addmm_(x @ self.down.T, self.up)
+
+
+class PreparedBeside:
+    """A prepared product that several models share, and the LoRA of one of them beside it."""
+
+    def __init__(self, shared: Prepared, low: LowRank) -> None:
+        self.shared, self.low = shared, low
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As ``PreparedLinear``: a copy of a model prepares itself anew."""
+        return type(None), ()
+
+    def __call__(self, x: Tensor) -> Tensor:
+        out = self.shared(x)
+        self.low.add_to(out, x)
+        return out
 
 
 def put_lora(

@@ -18,7 +18,7 @@ from bothways.errors import InputError
 from bothways.nn.block import BlockSpec, Rows, SelfAttention, Sight, Source, TransformerBlock, make_norm
 from bothways.nn.dropout import Dropout
 from bothways.nn.kv_cache import KeyValueCache
-from bothways.nn.linear import Linear, PreparedLinear, is_plain
+from bothways.nn.linear import Linear, Prepared, PreparedLinear, is_plain
 from bothways.nn.lora import is_foldable
 from bothways.nn.relative_positions import RelativeBias, RelativePositions
 from bothways.nn.rotary import Rotary
@@ -149,8 +149,12 @@ class TransformerStack(nn.Module):
             all_cross_weights=tuple(cross_weights) if want_weights and source is not None else None,
         )
 
-    def prepare(self, dtype: torch.dtype) -> None:
-        """Take the form for inference: joined projections in ``dtype``, laid out as this machine multiplies fastest."""
+    def prepare(self, dtype: torch.dtype, *, make: Callable[..., Prepared] = PreparedLinear) -> None:
+        """Take the form for inference: joined projections in ``dtype``, laid out as this machine multiplies fastest.
+
+        Args:
+            make: (layers, dtype, blocks=...) to their prepared form, with the arguments of ``PreparedLinear``.
+        """
         wrapped = [m for m in self.modules() if isinstance(m, nn.Linear) and not is_foldable(m)]
         if wrapped:
             return  # adapters and hooks want to be called; without them nothing is lost but speed
@@ -162,13 +166,13 @@ class TransformerStack(nn.Module):
             attention = block.attention.self
             projections = [attention.query, attention.key, attention.value]
             together = all(is_foldable(layer) for layer in projections)
-            attention.prepared = PreparedLinear(projections, dtype, blocks=blocks) if together else None
+            attention.prepared = make(projections, dtype, blocks=blocks) if together else None
             # the last layer may compute queries of some tokens only, and then uses its projections one by one
             joined = projections if together and block is not order[-1] else []
             alone = [m for m in block.modules() if isinstance(m, Linear) and m not in joined]
             for linear in alone:  # a parameter in this dtype is as good as a copy
                 as_it_is = is_plain(linear) and linear.weight.dtype == dtype and not blocks
-                linear.prepared = None if as_it_is else PreparedLinear([linear], dtype, blocks=blocks)
+                linear.prepared = None if as_it_is else make([linear], dtype, blocks=blocks)
 
     @property
     def is_prepared(self) -> bool:
