@@ -322,15 +322,17 @@ class PreTrainedTokenizerBase(Encoder, Saving, Targets):
         """A tokeniser of the same kind with a vocabulary learned from texts; the same texts give the same vocabulary.
 
         Args:
-            text_iterator: texts, or lists of texts.
-            vocab_size: number of entries, special tokens included.
+            text_iterator: texts, or lists of texts; read once, and only the counts of words are held.
+            vocab_size: number of entries, special tokens included; fewer if the texts do not support so many.
             length: accepted for compatibility, not needed.
             new_special_tokens: special tokens to add to those of this tokeniser.
             special_tokens_map: new names of special tokens, ``{"[MASK]": "<mask>"}``.
-            kwargs: ``min_frequency``, ``limit_alphabet``, ``initial_alphabet``.
+            kwargs: ``limit_alphabet``, ``initial_alphabet``; for WordPiece and BPE ``min_frequency``; further ones in
+                ``training.OPTIONS``.
 
         Raises:
-            TokenizerError: no texts, too small a ``vocab_size``, or an engine whose model is not WordPiece.
+            TokenizerError: no texts, too small a ``vocab_size``, or an engine whose model is of another kind than
+                WordPiece, BPE and Unigram.
         """
         from bothways.tokenizers.training import retrain
 
