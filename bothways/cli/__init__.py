@@ -15,6 +15,7 @@ from bothways.cli.evaluate import evaluate_command
 from bothways.cli.generate import generate_command
 from bothways.cli.models import models_command
 from bothways.cli.predict import predict_command
+from bothways.cli.tokenizer import tokenizer_app
 from bothways.cli.train import StoppedError, train_command
 from bothways.cli.verify_resume import verify_resume_command
 from bothways.errors import BothwaysError, ToldElsewhereError
@@ -38,6 +39,7 @@ app.command("evaluate")(evaluate_command)
 app.command("generate")(generate_command)
 app.command("embed")(embed_command)
 app.command("models")(models_command)
+app.add_typer(tokenizer_app, name="tokenizer")
 app.command("demo")(demo_command)
 app.command("verify-resume")(verify_resume_command)
 

@@ -31,7 +31,7 @@ MIN_FREQUENCY = 2
 LIMIT_ALPHABET = 1000
 
 
-class _Family(NamedTuple):
+class Family(NamedTuple):
     """How a blank tokeniser is made, whether its class can lower-case, and tokens a row of its models has at most."""
 
     blank: Callable[[bool, dict[str, Any]], Any]
@@ -89,7 +89,7 @@ def train_tokenizer(
         UsageError: an unknown kind or model type, or an option that it does not have.
         TokenizerError: no text, or too small a ``vocab_size``.
     """
-    family = _family(kind, model_type)
+    family = find_family(kind, model_type)
     name = model_type or MODEL_TYPES[kind][0]
     check_vocab_size(vocab_size)
     if lowercase and not family.can_lowercase:
@@ -125,16 +125,12 @@ def measure_tokenizer(tokenizer: Any, texts: Sequence[str]) -> TokenizerQuality:
     return TokenizerQuality(n_words=n_words, n_tokens=n_tokens, n_unknown=n_unknown)
 
 
-def _begins(text: str, words: list[str]) -> list[int]:
-    found, place = [], 0
-    for word in words:
-        place = text.index(word, place)
-        found.append(place)
-        place += len(word)
-    return found
+def find_family(kind: str, model_type: str | None) -> Family:
+    """The family of a kind of vocabulary, by default its first one.
 
-
-def _family(kind: str, model_type: str | None) -> _Family:
+    Raises:
+        UsageError: an unknown kind or model type, or a model type that has another kind of vocabulary.
+    """
     if kind not in MODEL_TYPES:
         near = nearest(kind, list(MODEL_TYPES), most=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
@@ -152,6 +148,15 @@ def _family(kind: str, model_type: str | None) -> _Family:
     near = nearest(model_type, list(_FAMILIES), most=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     raise UsageError(f"unknown model type {model_type!r}.{hint} Known for {kind}: {', '.join(MODEL_TYPES[kind])}.")
+
+
+def _begins(text: str, words: list[str]) -> list[int]:
+    found, place = [], 0
+    for word in words:
+        place = text.index(word, place)
+        found.append(place)
+        place += len(word)
+    return found
 
 
 def _wordpiece(cls: type[BertTokenizerFast]) -> Callable[[bool, dict[str, Any]], Any]:
@@ -243,15 +248,15 @@ def _unigram(tokens: list[str], steps: list[Any]) -> Tokenizer:
 
 _ROBERTA = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
 _FAMILIES = {
-    "bert": _Family(_wordpiece(BertTokenizerFast), True, 512),
-    "distilbert": _Family(_wordpiece(DistilBertTokenizerFast), True, 512),
-    "electra": _Family(_wordpiece(ElectraTokenizerFast), True, 512),
-    "roberta": _Family(_byte_level(RobertaTokenizerFast, *_ROBERTA), False, 512),
-    "bart": _Family(_byte_level(BartTokenizerFast, *_ROBERTA), False, 1024),
-    "gpt2": _Family(_byte_level(GPT2TokenizerFast, END), False, 1024),
-    "llama": _Family(_llama, False, 2048),
-    "albert": _Family(_albert, True, 512),
-    "t5": _Family(_t5, False, 512),
+    "bert": Family(_wordpiece(BertTokenizerFast), True, 512),
+    "distilbert": Family(_wordpiece(DistilBertTokenizerFast), True, 512),
+    "electra": Family(_wordpiece(ElectraTokenizerFast), True, 512),
+    "roberta": Family(_byte_level(RobertaTokenizerFast, *_ROBERTA), False, 512),
+    "bart": Family(_byte_level(BartTokenizerFast, *_ROBERTA), False, 1024),
+    "gpt2": Family(_byte_level(GPT2TokenizerFast, END), False, 1024),
+    "llama": Family(_llama, False, 2048),
+    "albert": Family(_albert, True, 512),
+    "t5": Family(_t5, False, 512),
 }
 _ALL_LETTERS = ("roberta", "bart", "gpt2")  # their letters are the 256 bytes
 MODEL_TYPES = {
