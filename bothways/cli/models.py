@@ -62,13 +62,17 @@ def _print_table(entries: list[ModelEntry]) -> None:
 
     console = Console()
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("name", "where", "size", "parameters", "licence", "description"):
+    scored = any(entry.score for entry in entries)
+    for title in ("name", "where", "size", "parameters", "licence", "description", *(["score"] if scored else [])):
         right = title in ("size", "parameters")
-        table.add_column(title, justify="right" if right else "left", no_wrap=title != "description", overflow="fold")
+        table.add_column(
+            title, justify="right" if right else "left", no_wrap=title not in ("description", "score"), overflow="fold"
+        )
     for entry in entries:
         size = f"{entry.size_bytes / 1e6:,.1f} MB"
         parameters = "" if entry.parameters is None else f"{entry.parameters / 1e6:,.1f} M"
-        table.add_row(entry.name, entry.where, size, parameters, entry.licence, entry.description)
+        score = [entry.score] if scored else []
+        table.add_row(entry.name, entry.where, size, parameters, entry.licence, entry.description, *score)
     console.print(table)
     absent = [entry.name for entry in entries if entry.path is None]
     if absent:

@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bothways.errors import InputError, UsageError
+from bothways.errors import InputError, ModelNotFoundError, UsageError
 from bothways.pipelines.registry import TASK_OF_HEAD, find_pipeline, known_tasks
+from bothways.resolver.box import boxed_for, find_boxed, nearest_in_box
 
 if TYPE_CHECKING:
     import torch
@@ -70,7 +71,8 @@ def pipeline(
 
     Args:
         task: one of these; by default what the model was made for.
-        model: a name, a directory or a loaded model. Only feature extraction has a default.
+        model: a name, a directory or a loaded model. The defaults are the models in the box (``bothways models``);
+            they have one encoder in common, until one of them is trained.
         config: a configuration, or the name of one, in place of the model's.
         tokenizer: a tokeniser, its name, or (name, options); by default that of the model.
         feature_extractor, image_processor, processor, framework, trust_remote_code: accepted, without effect.
@@ -98,6 +100,7 @@ def pipeline(
     if task is None:
         task = infer_task(model, config, routes)
     name, cls = find_pipeline(task) if pipeline_class is None else (task, pipeline_class)
+    shared = model is None
     if model is None:
         if tokenizer is not None:
             raise UsageError("a tokenizer without a model: name the model that the tokeniser belongs to.")
@@ -106,7 +109,14 @@ def pipeline(
         device = _mapped_device(device_map)
     source = model
     if isinstance(model, (str, os.PathLike)):
-        model = load_model(model, cls, config, _loaded_dtype(dtype, device), {**model_kwargs, **routes})
+        shared = config is None and not model_kwargs and (shared or find_boxed(str(model)) is not None)
+        place = _device(device) if shared else None
+        try:
+            model = load_model(
+                model, cls, config, _loaded_dtype(dtype, device), {**model_kwargs, **routes}, shared_on=place
+            )
+        except ModelNotFoundError as problem:
+            raise _with_nearest(problem, str(model), task) from None
     elif not hasattr(model, "config"):
         raise InputError(f"model is {model!r:.60} ({type(model).__name__}); expected a name, a directory or a model.")
     if tokenizer is None or isinstance(tokenizer, (str, os.PathLike, tuple)):
@@ -148,6 +158,9 @@ def _default_model(task: str) -> str:
 
     if task == "feature-extraction":
         return DEFAULT_MODEL
+    boxed = boxed_for(task)
+    if boxed is not None and boxed.path is not None:
+        return boxed.name
     fits = {task, "text2text-generation"} if task.startswith(("summarization", "translation")) else {task}
     here = [(entry.name, _task_of_directory(entry.path)) for entry in list_models() if entry.path is not None]
     fitting = [name for name, made_for in here if made_for in fits]
@@ -155,10 +168,15 @@ def _default_model(task: str) -> str:
         found = f"On this machine there is: {', '.join(fitting)}."
     else:
         found = f"No model on this machine is for it (there is: {', '.join(name for name, _ in here) or 'none'})."
+    box = (
+        "" if boxed is None else f" {boxed.name} belongs into the box of this library, but is not in this installation."
+    )
     advice = "a name or a directory"
     if task in _TRAINED:
         advice += ", for example one that `bothways train` wrote"
-    raise UsageError(f"{task} has no default model, and nothing is downloaded unasked. {found} Pass model=: {advice}.")
+    raise UsageError(
+        f"{task} has no default model, and nothing is downloaded unasked.{box} {found} Pass model=: {advice}."
+    )
 
 
 def _task_of_directory(directory: Path) -> str | None:
@@ -174,7 +192,13 @@ def _task_of_directory(directory: Path) -> str | None:
 
 
 def load_model(
-    name: str | os.PathLike[str], cls: Any, config: Any = None, dtype: Any = None, options: dict[str, Any] | None = None
+    name: str | os.PathLike[str],
+    cls: Any,
+    config: Any = None,
+    dtype: Any = None,
+    options: dict[str, Any] | None = None,
+    *,
+    shared_on: torch.device | None = None,
 ) -> Any:
     """Load a model with the head that a pipeline class reads.
 
@@ -184,6 +208,7 @@ def load_model(
         config: in place of the model's.
         dtype: of the parameters.
         options: further arguments of ``from_pretrained``.
+        shared_on: a device, to use the encoder that models have in common there; then ``options`` has only routes.
 
     Raises:
         InputError: the files have no weights for the head; the message says which they have.
@@ -199,7 +224,12 @@ def load_model(
     if heads and not cls.accepts(heads[0]) and heads[0] != "pretraining":
         raise _headless(name, cls, config.architectures)
     chosen = model_class(config.model_type, cls.model_task)
-    model = chosen.from_pretrained(name, config=config, dtype=dtype, **options)
+    if shared_on is None:
+        model = chosen.from_pretrained(name, config=config, dtype=dtype, **options)
+    else:
+        from bothways.models.shared_encoder import shared_model
+
+        model = shared_model(name, cls=chosen, config=config, device=shared_on, dtype=dtype, **options)
     missing = [] if model.load_report is None else list(model.load_report.missing)
     own = [key for key in missing if not key.startswith(f"{model.family.base_prefix}.")]
     if own and cls.model_task != "base":
@@ -223,13 +253,25 @@ def _headless(name: Any, cls: Any, architectures: Any) -> InputError:
 
 def _loaded_dtype(dtype: Any, device: Any) -> Any:
     """Of the parameters. On a CPU they stay fp32, and the blocks compute in what was asked."""
+    return None if _device(device).type == "cpu" else dtype
+
+
+def _device(device: Any) -> torch.device:
+    """Where a model goes that is loaded for ``device``."""
     import torch
 
     from bothways.pipelines.base import choose_device
 
-    if choose_device(device, torch.device("cpu")).type == "cpu":
-        return None
-    return dtype
+    return choose_device(device, torch.device("cpu"))
+
+
+def _with_nearest(problem: ModelNotFoundError, name: str, task: str) -> ModelNotFoundError:
+    """The error with the model of the box that is nearest for this task, in place of the one that the name suggests."""
+    by_name, by_task = nearest_in_box(name), nearest_in_box(name, task)
+    if by_task is None or by_name == by_task:
+        return problem
+    text = str(problem) if by_name is None else str(problem).removesuffix(f"\n{by_name}")
+    return ModelNotFoundError(f"{text}\n{by_task}")
 
 
 def _load_tokenizer(tokenizer: Any, model: Any, use_fast: bool, routes: dict[str, Any]) -> Any:

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
+from bothways.resolver.box import BoxModel, box_models, read_card
 from bothways.resolver.known import KnownModel, find_known, known_models
 from bothways.resolver.packages import directory_of, offered_models
 from bothways.resolver.request import Request
 from bothways.resolver.resolve import LOCAL_PLACES, search
 from bothways.resolver.store import store_directory, stored_names
 
-Where = Literal["store", "package", "hub cache", "can be downloaded"]
+Where = Literal["box", "store", "package", "hub cache", "can be downloaded"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,11 +33,17 @@ class ModelEntry:
     licence: str
     """Empty if unknown."""
     description: str
+    score: str = ""
+    """The main score of a model in the box, with its data."""
 
 
 def list_models() -> list[ModelEntry]:
-    """The known models first, then those in the store, in installed packages and in the hub's cache. No network."""
+    """The known models first, then those in the box, in the store, in installed packages and in the hub's cache.
+
+    No network is used.
+    """
     entries = [_known_entry(known) for known in known_models()]
+    entries += [_box_entry(model, model.path) for model in box_models() if model.path is not None]
     seen = {entry.path for entry in entries}
     for name, where, path in _other_models():
         if path not in seen and find_known(name) is None:
@@ -55,6 +62,19 @@ def _known_entry(known: KnownModel) -> ModelEntry:
         parameters=known.parameters,
         licence=known.licence,
         description=known.description,
+    )
+
+
+def _box_entry(model: BoxModel, path: Path) -> ModelEntry:
+    return ModelEntry(
+        name=model.name,
+        where="box",
+        path=path,
+        size_bytes=_size_bytes(path),
+        parameters=None,
+        licence=str(read_card(model).get("licence", "")),
+        description=model.description,
+        score=model.main_score(),
     )
 
 

