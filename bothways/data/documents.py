@@ -95,7 +95,8 @@ def load_documents(
             if text := text.strip():
                 examples.append(Document(text, row))
     if not examples:
-        raise _no_text(files, row)
+        names = [files] if isinstance(files, (str, os.PathLike)) else files
+        raise DataError(f"{', '.join(map(str, names))}: no text in {row:,} rows. Expected documents.")
     return LoadedDocuments(examples=examples, column=column, blank=row - len(examples))
 
 
@@ -107,6 +108,7 @@ def iter_documents(
     format: str | None = None,
     encoding: str | None = None,
     longest: int | None = None,
+    may_be_empty: bool = False,
     advance: Advance | None = None,
 ) -> Iterator[Document]:
     """Like ``load_documents``, one document at a time, in memory that does not grow with the files.
@@ -115,16 +117,19 @@ def iter_documents(
         files, text_column, divide, format, encoding: see ``load_documents``.
         longest: characters of a piece. A longer document is divided at white space, or where there is none for 65,536
             characters just there; None leaves it whole, and then lines above 64 MiB are refused.
+        may_be_empty: whether no text at all is an answer rather than an error.
         advance: called with the number of bytes that were read from the disk since.
 
     Raises:
         UsageError: at once: files that are not there, an unknown division. When its file is reached: a column that is
             not there.
-        DataError: while reading; at the end, if there was no text at all.
+        DataError: while reading; at the end, if there was no text at all and there must be.
     """
     if longest is not None and longest < 1:
         raise UsageError(f"longest is {longest}; expected a number of characters from 1 on.")
-    return _iterate(_checked(files, divide), text_column, divide, format, encoding, longest, advance)
+    paths = _checked(files, divide)
+    documents = _iterate(paths, text_column, divide, format, encoding, longest, advance)
+    return documents if may_be_empty else _some(documents, paths)
 
 
 def is_plain(path: Path, format: str | None = None) -> bool:
@@ -141,16 +146,22 @@ def _iterate(
     longest: int | None,
     advance: Advance | None,
 ) -> Iterator[Document]:
-    row, found = 0, False
+    row = 0
     for path in paths:
         _, texts = _texts(path, text_column, divide, format, encoding, longest, advance)
         for text, piece in texts:
             row += piece < 2
             if text := text.strip():
-                found = True
                 yield Document(text, row, piece)
-    if not found:
-        raise _no_text(paths, row)
+
+
+def _some(documents: Iterator[Document], paths: list[Path]) -> Iterator[Document]:
+    none = True
+    for document in documents:
+        none = False
+        yield document
+    if none:
+        raise DataError(f"{', '.join(map(str, paths))}: no text. Expected documents.")
 
 
 def _checked(files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], divide: str) -> list[Path]:
@@ -162,11 +173,6 @@ def _checked(files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], d
     for path in paths:
         check_readable(path)
     return paths
-
-
-def _no_text(files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], rows: int) -> DataError:
-    names = [files] if isinstance(files, (str, os.PathLike)) else files
-    return DataError(f"{', '.join(map(str, names))}: no text in {rows:,} rows. Expected documents.")
 
 
 def _texts(

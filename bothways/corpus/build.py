@@ -1,0 +1,321 @@
+"""Making shards: files are read in parts, parts are tokenised by several processes, and put together in their order.
+
+The parts depend on the files alone, so any number of processes gives the same bytes; a run that was killed goes on
+with the parts that it finished.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bothways.corpus import plan
+from bothways.corpus.identity import tokenizer_identity
+from bothways.corpus.manifest import DOCUMENTS, MANIFEST, SENTENCES, Manifest, Source, content_hash, read_manifest
+from bothways.corpus.reading import is_shards, open_shards
+from bothways.corpus.sources import LONGEST, Reading, SourceFile, find_sources, text_parts
+from bothways.corpus.workers import Counts, working
+from bothways.corpus.writing import Overview, Written, survey, write_shards
+from bothways.data.documents import DIVISIONS, is_plain
+from bothways.errors import DataError, InputError, UsageError
+from bothways.files import write_json
+from bothways.progress import progress_bar
+from bothways.tokenizers import PreTrainedTokenizerBase
+
+SHARD_TOKENS = 100_000_000
+_MANY_UNKNOWN = 0.01
+_ONE_DOCUMENT_BYTES = 100_000  # a file that is one document of more than this was hardly meant to be
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardReport:
+    """What a run did.
+
+    Attributes:
+        directory, manifest: what is there now.
+        seconds: wall-clock time of this run.
+        text_bytes, n_documents, n_tokens: what this run tokenised; less than all if it went on with an earlier one.
+        n_parts, n_parts_before: parts of the work, and those that an earlier run had done.
+        notes: what the user should know of the texts, as sentences.
+    """
+
+    directory: Path
+    manifest: Manifest
+    seconds: float
+    text_bytes: int = 0
+    n_documents: int = 0
+    n_tokens: int = 0
+    n_parts: int = 0
+    n_parts_before: int = 0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass
+class _Done:
+    """Counts of a run."""
+
+    text_bytes: int = 0
+    n_documents: int = 0
+    n_tokens: int = 0
+    n_parts_before: int = 0
+    began: float = field(default_factory=time.monotonic)
+
+    def add(self, counts: Counts) -> None:
+        self.text_bytes += counts.text_bytes
+        self.n_documents += counts.n_documents
+        self.n_tokens += counts.n_tokens
+
+    def rate(self) -> str:
+        seconds = max(time.monotonic() - self.began, 1e-9)
+        return (
+            f"{self.text_bytes / seconds / 1e6:.1f} MB/s of text, {self.n_documents / seconds:,.0f} documents/s, "
+            f"{self.n_tokens / seconds:,.0f} tokens/s"
+        )
+
+
+def build_shards(
+    files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    directory: str | os.PathLike[str],
+    *,
+    tokenizer: PreTrainedTokenizerBase,
+    jobs: int = 1,
+    keep_duplicates: bool = False,
+    text_column: str | None = None,
+    divide: str = "blank-lines",
+    format: str | None = None,
+    encoding: str | None = None,
+    shard_tokens: int = SHARD_TOKENS,
+    say: Callable[[str], object] | None = None,
+) -> ShardReport:
+    """Make token shards from files of texts, or go on with making them.
+
+    Tokens are those of ``tokenizer(text, add_special_tokens=False)``. Documents with more than 2**20 characters are
+    divided at white space. Of documents that are equal or nearly so (estimated Jaccard similarity of runs of five
+    tokens 0.8 or more) the first is kept. Free space is needed for the shards twice.
+
+    Args:
+        files, text_column, divide, format, encoding: see ``bothways.data.iter_documents``.
+        directory: where the shards are to be; new, empty, or left by a run of the same command that was ended. The
+            tokeniser is saved there too.
+        jobs: processes that tokenise. With 1 this process does; with more, a script that calls this needs the usual
+            ``if __name__ == "__main__"``.
+        keep_duplicates: drop none.
+        shard_tokens: tokens of a shard, more or less: documents are not divided between shards.
+        say: called with each of the notes of the report.
+
+    Raises:
+        UsageError: files or options that are not there; a directory that holds other things.
+        DataError: texts that cannot be read, or none; files that have changed since the unfinished run.
+        OSError: the disk is full, for instance; what is done stays, and the same call goes on.
+    """
+    began = time.monotonic()
+    _check_numbers(jobs, shard_tokens, divide)
+    directory = Path(directory)
+    finished = plan.check_directory(directory)
+    sources = find_sources(files)
+    reading = Reading(text_column=text_column, divide=divide, format=format, encoding=encoding)
+    identity = tokenizer_identity(tokenizer)
+    settings = plan.settings(reading, keep_duplicates, shard_tokens)
+    if finished:
+        manifest = plan.check_finished(directory, {**settings, "tokenizer": identity["sha256"]}, sources)
+        open_shards(directory)  # nothing was deleted since
+        return _report(directory, manifest, sources, say, seconds=time.monotonic() - began)
+    dtype = "uint16" if identity["vocab_size"] <= 2**16 else "uint32"
+    parts_depend_on = {**vars(reading), "tokenizer": identity["sha256"]}
+    work = plan.begin(directory, parts_depend_on, sources)
+    done = _Done()
+    records = _tokenise_all(work, tokenizer, dtype, sources, reading, jobs, done)
+    parts = [plan.part_path(work, i, k) for i, (_, count) in enumerate(records) for k in range(count)]
+    if not parts:
+        raise DataError(f"{', '.join(str(file.path) for file in sources)}: no text. Expected documents.")
+    overview = survey(parts, keep_duplicates=keep_duplicates)
+    plan.clear_shards(directory)
+    written = write_shards(directory, parts, overview, dtype, shard_tokens, tokenizer)
+    manifest = _manifest(identity, dtype, settings, [source for source, _ in records], overview, written)
+    write_json(directory / MANIFEST, manifest.to_json())
+    plan.finish(directory)
+    return _report(
+        directory,
+        manifest,
+        sources,
+        say,
+        seconds=time.monotonic() - began,
+        text_bytes=done.text_bytes,
+        n_documents=done.n_documents,
+        n_tokens=done.n_tokens,
+        n_parts=len(parts),
+        n_parts_before=done.n_parts_before,
+    )
+
+
+def content_of(data: Sequence[str | os.PathLike[str]]) -> list[str]:
+    """The identity of data that is a directory of shards, or files of texts: one hash for each, in order.
+
+    Raises:
+        UsageError, DataError: see ``open_shards`` and ``build_shards``.
+    """
+    paths = [Path(path) for path in data]
+    if len(paths) == 1 and is_shards(paths[0]):
+        return [read_manifest(paths[0]).content_sha256]
+    return [file.source.sha256 for file in find_sources(paths)]
+
+
+def _report(
+    directory: Path,
+    manifest: Manifest,
+    sources: Sequence[SourceFile],
+    say: Callable[[str], object] | None,
+    **done: Any,
+) -> ShardReport:
+    notes = _notes(manifest, sources)
+    if say is not None:
+        for note in notes:
+            say(note)
+    return ShardReport(directory=directory, manifest=manifest, notes=notes, **done)
+
+
+def _check_numbers(jobs: int, shard_tokens: int, divide: str) -> None:
+    if jobs < 1:
+        raise InputError(f"jobs is {jobs}; expected a number of processes from 1 on.")
+    if shard_tokens < 1:
+        raise InputError(f"shard_tokens is {shard_tokens}; expected a number of tokens from 1 on.")
+    if divide not in DIVISIONS:
+        raise UsageError(f"divide is {divide!r}; expected one of {', '.join(map(repr, DIVISIONS))}.")
+
+
+def _tokenise_all(
+    work: Path,
+    tokenizer: PreTrainedTokenizerBase,
+    dtype: str,
+    sources: Sequence[SourceFile],
+    reading: Reading,
+    jobs: int,
+    done: _Done,
+) -> list[tuple[Source, int]]:
+    """All parts of all files on the disk; of each file what is known of it, and its number of parts."""
+    records: list[tuple[Source, int]] = []
+    total = sum(file.source.n_bytes for file in sources)
+    with working(jobs, tokenizer, dtype) as submit, progress_bar("Tokenising", total, "bytes") as advance:
+        waiting: deque[Future[Counts] | _ReadToItsEnd] = deque()
+        for number, file in enumerate(sources):
+            record = plan.read_record(work, number)
+            if record is not None:
+                done.n_parts_before += record[1]
+                advance(file.source.n_bytes)
+                records.append(record)
+                continue
+            source, count = file.source, 0
+            for part in text_parts(file, reading, advance):
+                source = part.so_far
+                if not part.texts:
+                    continue
+                path = plan.part_path(work, number, count)
+                count += 1
+                if path.is_file():
+                    done.n_parts_before += 1
+                else:
+                    waiting.append(submit(path, part.texts))
+                    _drain(waiting, 2 * jobs, work, done)
+                    advance(0, note=done.rate())
+            waiting.append(_ReadToItsEnd(number, source, count))
+            records.append((source, count))
+        _drain(waiting, 0, work, done)
+    return records
+
+
+class _ReadToItsEnd(NamedTuple):
+    """Stands behind the last part of a file."""
+
+    number: int
+    source: Source
+    parts: int
+
+
+def _drain(waiting: deque[Future[Counts] | _ReadToItsEnd], most: int, work: Path, done: _Done) -> None:
+    """Wait until no more than ``most`` parts are being made, in their order."""
+    while len(waiting) > most:
+        first = waiting.popleft()
+        if isinstance(first, _ReadToItsEnd):
+            plan.write_record(work, first.number, first.source, first.parts)
+        else:
+            done.add(first.result())
+
+
+def _manifest(
+    identity: dict[str, Any],
+    dtype: str,
+    settings: dict[str, Any],
+    sources: list[Source],
+    overview: Overview,
+    written: Written,
+) -> Manifest:
+    kept = overview.kept
+    hashes = {file.name: file.sha256 for file in written.files}
+    empty, special, unknown = overview.counts.tolist()
+    return Manifest(
+        tokenizer=identity,
+        dtype=dtype,
+        n_documents=int(kept.sum()),
+        n_tokens=int(overview.lengths[kept].sum()),
+        n_sentences=int(overview.sentence_counts[kept].sum()),
+        n_exact_duplicates=int(overview.exact.sum()),
+        n_near_duplicates=int(overview.near.sum()),
+        n_empty=empty,
+        n_special=special,
+        n_unknown=unknown,
+        content_sha256=content_hash(
+            identity["sha256"], dtype, written.tokens_sha256, hashes[DOCUMENTS], hashes[SENTENCES]
+        ),
+        settings=settings,
+        sources=tuple(sources),
+        files=written.files,
+    )
+
+
+def _notes(manifest: Manifest, sources: Sequence[SourceFile]) -> tuple[str, ...]:
+    """What the user should know, as sentences."""
+    notes = []
+    divide, format = manifest.settings["divide"], manifest.settings["format"]
+    hashes: dict[str, str] = {}
+    for source, file in zip(manifest.sources, sources, strict=True):
+        if not source.n_documents:
+            notes.append(f"{source.name} has no text.")
+        elif (
+            source.n_documents == 1
+            and source.text_bytes > _ONE_DOCUMENT_BYTES
+            and divide == "blank-lines"
+            and is_plain(file.path, format)
+        ):
+            notes.append(
+                f"{source.name} has no blank line: it is one document of {source.text_bytes:,} bytes. If each line is "
+                "a document, divide by lines (--divide lines); else put a blank line between documents."
+            )
+        first = hashes.setdefault(source.sha256, source.name)
+        if first is not source.name:
+            notes.append(f"{source.name} has the same content as {first}.")
+    if divided := sum(source.n_divided for source in manifest.sources):
+        pieces = sum(source.n_pieces - source.n_documents for source in manifest.sources) + divided
+        notes.append(
+            f"{divided:,} document{'s have' if divided > 1 else ' has'} more than {LONGEST:,} characters and "
+            f"{'were' if divided > 1 else 'was'} divided at white space, into {pieces:,} documents."
+        )
+    if manifest.n_empty:
+        notes.append(f"{manifest.n_empty:,} documents have no token for this tokeniser and were left out.")
+    if manifest.n_special:
+        notes.append(
+            f"{manifest.n_special:,} special tokens are written out in the texts; they stand in the shards as special "
+            "tokens. A tokeniser with split_special_tokens=True reads them as text."
+        )
+    read = manifest.n_unknown / max(manifest.n_tokens, 1)
+    if read > _MANY_UNKNOWN:
+        notes.append(
+            f"{read:.1%} of the tokens are unknown words: the vocabulary does not fit these texts. "
+            "'bothways tokenizer train' learns one from them."
+        )
+    return tuple(notes)
