@@ -1,24 +1,22 @@
 """Learning the merges of BPE (Sennrich et al., 2016) and of WordPiece from counted words, the same ones every time.
 
-The engine's own trainers number the letters inside of words (``##x``) or at their ends (``x</w>``), and break ties, in
-the order of a hash table that differs from run to run. Here those letters are given to the trainer in sorted order, so
-that equal counts are decided by the letters themselves. The result depends only on the words and their counts.
+The engine's own trainers number the letters inside of words (``##x``) or at their ends (``x</w>``), and decide between
+equally frequent pairs by such numbers, in the order of a hash table that differs from run to run; and they must be
+given each word as often as it occurs. Here letters are numbered in alphabetical order, so that equal counts are decided
+by the letters themselves, and a word costs the same however often it occurs. Where letters have no marks, the merges
+are the engine's.
 """
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+import numpy as np
 
 from bothways.errors import TokenizerError
-from bothways.tokenizers.engine import guarded
-
-MAX_FED = 200_000_000  # words given to the engine's trainer, which takes each as often as it occurs
-_CHUNK = 1000  # repetitions of a word that are handed to the trainer at once
+from bothways.tokenizers.train_pairs import Pairs
 
 
 class Merges(NamedTuple):
@@ -55,31 +53,28 @@ def learn_merges(
         TokenizerError: ``vocab_size`` is smaller than special tokens and letters together.
     """
     alphabet = choose_alphabet(words, limit_alphabet, initial_alphabet)
-    marked = _marked_letters(words, alphabet, prefix or "", suffix or "")
-    needed = len(dict.fromkeys([*special_tokens, *marked, *alphabet]))
-    if vocab_size < needed:
-        raise too_small(vocab_size, needed, len(special_tokens), limit_alphabet)
-    marks = {"continuing_subword_prefix": prefix, "end_of_word_suffix": suffix}
-    marks = {key: mark for key, mark in marks.items() if mark}
-    learner = Tokenizer(models.BPE(**marks))
-    separator = _separator(words)
-    learner.pre_tokenizer = pre_tokenizers.CharDelimiterSplit(separator)
-    limits: dict[str, Any] = {} if max_token_length is None else {"max_token_length": max_token_length}
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size,
-        min_frequency=min_frequency,
-        special_tokens=[*special_tokens, *marked],
-        limit_alphabet=len(alphabet),
-        initial_alphabet=alphabet,
-        show_progress=False,
-        **marks,
-        **limits,
-    )
-    with guarded("the vocabulary cannot be learned"):
-        learner.train_from_iterator(_repeated(words, separator), trainer=trainer)
-        model = json.loads(learner.to_str())["model"]
-    vocab = dict(sorted(model["vocab"].items(), key=lambda item: item[1]))
-    return Merges(vocab, [(left, right) for left, right in model["merges"]])
+    prefix, suffix = prefix or "", suffix or ""
+    parts = _parts(words, set(alphabet))
+    letters = [_marked(part, prefix, suffix) for part in parts]
+    marked = sorted({letter for row in letters for letter in row}.difference(alphabet))
+    vocab = {token: index for index, token in enumerate(dict.fromkeys([*special_tokens, *marked, *alphabet]))}
+    if vocab_size < len(vocab):
+        raise too_small(vocab_size, len(vocab), len(special_tokens), limit_alphabet)
+    symbols = np.fromiter((vocab[letter] for row in letters for letter in row), dtype=np.int32)
+    pairs = Pairs(parts, symbols, min_frequency)
+    tokens = list(vocab)
+    merges: dict[tuple[str, str], None] = {}
+    while len(tokens) < vocab_size and (pair := pairs.most_frequent()) is not None:
+        left, right = tokens[pair[0]], tokens[pair[1]]
+        token = left + right.removeprefix(prefix)
+        if max_token_length is not None and len(token) > max_token_length:
+            continue
+        if token not in vocab:
+            vocab[token] = len(tokens)
+            tokens.append(token)
+        merges[left, right] = None
+        pairs.merge(*pair, vocab[token])
+    return Merges(vocab, list(merges))
 
 
 def choose_alphabet(words: Mapping[str, int], limit: int | None, initial: Iterable[str] = ()) -> list[str]:
@@ -105,28 +100,18 @@ def too_small(vocab_size: int, needed: int, n_special: int, limit_alphabet: int 
     )
 
 
-def _marked_letters(words: Mapping[str, int], alphabet: list[str], prefix: str, suffix: str) -> list[str]:
-    """Single letters as they look inside of words and at their ends, sorted."""
-    kept, found = set(alphabet), set()
-    if not prefix and not suffix:
-        return []
-    for word in words:
-        for place, char in enumerate(word):
-            if char in kept:
-                start, end = prefix if place else "", suffix if place == len(word) - 1 else ""
-                found.add(f"{start}{char}{end}")
-    return sorted(found - kept)
+def _parts(words: Mapping[str, int], alphabet: set[str]) -> dict[str, int]:
+    """Words without the letters that are not kept, as the engine's trainer leaves them out."""
+    parts: dict[str, int] = {}
+    for word, times in words.items():
+        part = word if alphabet.issuperset(word) else "".join(char for char in word if char in alphabet)
+        if part:
+            parts[part] = parts.get(part, 0) + times
+    return dict(sorted(parts.items()))
 
 
-def _separator(words: Mapping[str, int]) -> str:
-    """A character that occurs in no word; the trainer cuts at it."""
-    candidates = ["\n", "\0", *map(chr, range(0xE000, 0xF8FF))]
-    return next(char for char in candidates if not any(char in word for word in words))
-
-
-def _repeated(words: Mapping[str, int], separator: str) -> Iterator[str]:
-    share = -(-sum(words.values()) // MAX_FED)  # 1 for all but the largest corpora
-    for word in sorted(words):
-        times = (words[word] + share // 2) // share
-        for start in range(0, times, _CHUNK):
-            yield separator.join([word] * min(_CHUNK, times - start))
+def _marked(word: str, prefix: str, suffix: str) -> list[str]:
+    """Letters as they look at their places: ``["l", "##o", "##w"]``."""
+    letters = [word[0], *(prefix + char for char in word[1:])] if prefix else list(word)
+    letters[-1] += suffix
+    return letters
