@@ -98,7 +98,8 @@ def words_of(input_ids: Tensor, seqlens: SeqLens, continues: Tensor) -> Tensor:
 def continuation_table(tokenizer: Any) -> Tensor:
     """Which tokens go on with the word before: bool (V,), False for special tokens.
 
-    These are the tokens with ``##`` before them; in vocabularies that mark beginnings those without ``Ġ`` or ``▁``.
+    These are the tokens with ``##`` before them; in vocabularies that mark beginnings those without ``Ġ`` or ``▁``, so
+    that a sentence of a language without spaces is one word there.
 
     Raises:
         InputError: no token of the vocabulary has any of these marks.

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models
 
-from bothways import BertTokenizerFast, PreTrainedTokenizerFast
+from bothways import BertTokenizerFast, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 from bothways.batching import PackedBatch, SeqLens
 from bothways.errors import InputError
 from bothways.objectives import continuation_table, falling_rate, mask_tokens, next_token_labels, words_of
@@ -192,3 +192,15 @@ def test_every_token_is_asked_for_by_those_before_it():
     assert batch.labels is None
     with pytest.raises(InputError, match=r"\(3,\), expected \(8,\)"):
         next_token_labels(batch, counted=counted[:3])
+
+
+def test_a_causal_model_shifts_the_labels_within_each_sequence():
+    torch.manual_seed(0)
+    config = GPT2Config(vocab_size=SIZE, n_positions=8, n_embd=8, n_layer=1, n_head=2)
+    model = GPT2LMHeadModel(config).eval()
+    batch = next_token_labels(packed([5, 3]))
+    with torch.no_grad():
+        logits, loss = model(packed([5, 3])).logits, model(batch).loss
+    asked = batch.input_ids[[1, 2, 3, 4, 6, 7]]
+    expected = torch.nn.functional.cross_entropy(logits[[0, 1, 2, 3, 5, 6]], asked)
+    torch.testing.assert_close(loss, expected)

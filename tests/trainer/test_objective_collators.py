@@ -146,6 +146,20 @@ def test_spans_are_sources_and_labels():
         assert first in source and target[0] == first
 
 
+def test_a_model_that_writes_takes_the_batch():
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 122, "d_model": 16, "d_kv": 8, "d_ff": 16, "num_layers": 1, "num_heads": 2}
+    model = bothways.T5ForConditionalGeneration(bothways.T5Config(**sizes, decoder_start_token_id=0)).eval()
+    collator = bothways.DataCollatorForSpanCorruption(sentinels(), seed=3)
+    batch = collator([list(range(2, 42)), list(range(2, 22))])
+    with torch.no_grad():
+        found = model(**batch)
+    asked = batch["labels"] != -100
+    assert found.logits.shape == (2, 9, 122)
+    expected = torch.nn.functional.cross_entropy(found.logits[asked], batch["labels"][asked])
+    torch.testing.assert_close(found.loss, expected)
+
+
 def test_spans_follow_from_the_seed():
     rows = [list(range(2, 92))]
     made = [bothways.DataCollatorForSpanCorruption(sentinels(), seed=seed) for seed in (1, 1, 2)]
