@@ -34,8 +34,10 @@ def check_long_input(long_input: str) -> None:
         raise UsageError(f"--long-input is {long_input!r}; expected one of {', '.join(LONG_INPUT)}.")
 
 
-def load_pipeline(task: str | None, model: str, precision: str, **options: Any) -> Any:
-    """A pipeline on the best device, computing in ``precision``; the task is the model's own if none is given."""
+def load_pipeline(task: str | None, model: str | None, precision: str, **options: Any) -> Any:
+    """A pipeline on the best device, computing in ``precision``; the task is the model's own if none is given, and the
+    model the one in the box for the task.
+    """
     from bothways.engine.precision import best_device
     from bothways.pipelines import pipeline
 

@@ -12,20 +12,34 @@ from typing import Annotated, Any
 import typer
 
 from bothways.cli.answers import check_file_output, check_long_input, load_pipeline, report_long_inputs, writing
-from bothways.cli.predict_tasks import Asked, made_for, row_task
+from bothways.cli.predict_tasks import Asked, asking, made_for, row_task, rows_of_texts, single_texts
+from bothways.cli.predict_words import read_words
 
 
 def predict_command(
-    model: Annotated[str, typer.Argument(help="A trained model: a directory or a name.")],
-    file: Annotated[
-        str, typer.Argument(help="Texts: a file as for train, a text a line in .txt, or - for standard input.")
-    ],
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[MODEL] FILE|TEXT...",
+            help="A trained model (a directory or a name), then one file as for train (a text a line in .txt, or - for "
+            "standard input) or texts. What exists as a file is a file, all else is a text. With --task the model may "
+            "be left out: then it is the one in the box (bothways models).",
+        ),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="The model; then all words are texts or a file.")
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="File to write; by default standard output.")
     ] = None,
     task: Annotated[
-        str | None, typer.Option(help="What to do; by default what the model was made for. Zero-shot needs it.")
+        str | None,
+        typer.Option(
+            help="What to do: sentiment, ner, question-answering, zero-shot, fill-mask and others; by default what the "
+            "model was made for. Zero-shot needs it."
+        ),
     ] = None,
+    question: Annotated[str | None, typer.Option(help="Question answering: what to ask each text.")] = None,
     text_column: Annotated[str | None, typer.Option(help="Column of the text; 'a,b' for pairs.")] = None,
     top_k: Annotated[int | None, typer.Option(help="Answers to show for each text, best first; 0 for all.")] = None,
     labels: Annotated[str | None, typer.Option(help="Zero-shot: the labels to choose from, as 'a,b,c'.")] = None,
@@ -43,22 +57,41 @@ def predict_command(
         str | None, typer.Option("--format", help="Format of the file, if the name does not tell.")
     ] = None,
 ) -> None:
-    """Answer texts with a trained model: one JSON object a line, in the order of the texts."""
+    """Answer texts with a trained model: one JSON object a line, in the order of the texts.
+
+    bothways predict MODEL reviews.csv    bothways predict --task sentiment "I loved it"
+    """
     from bothways.data.opening import check_readable
     from bothways.errors import UsageError
     from bothways.progress import progress_bar
 
-    check_file_output(output, file)
+    given = read_words(words or [], task, model)
+    check_file_output(output, *([] if given.file is None else [given.file]))
     if top_k is not None and top_k < 0:
         raise UsageError(f"--top-k is {top_k}; expected a number of answers, or 0 for all.")
     check_long_input(long_input)
-    if file != "-":
-        check_readable(Path(file))
-    asked = Asked(top_k=top_k, labels=labels, template=template, multi_label=multi_label, aggregation=aggregation)
-    way = row_task(task or made_for(model))
+    if given.file is None and (text_column or encoding or file_format):
+        raise UsageError("--text-column, --encoding and --format are for a file, and texts were given.")
+    if given.file is not None and given.file != "-":
+        check_readable(Path(given.file))
+    asked = Asked(
+        top_k=top_k,
+        labels=labels,
+        template=template,
+        multi_label=multi_label,
+        aggregation=aggregation,
+        question=question,
+    )
+    way = row_task(task or made_for(str(given.model)))
     asked.check(way)
-    rows = way.read(file, text_column=text_column, format=file_format, encoding=encoding)
-    pipe = load_pipeline(way.task, model, precision)
+    if given.file is None:
+        rows = rows_of_texts(way, given.texts, asked)
+    else:
+        read = single_texts if question is not None else way.read
+        rows = read(given.file, text_column=text_column, format=file_format, encoding=encoding)
+    if question is not None:
+        rows = asking(question, rows)
+    pipe = load_pipeline(way.task, given.model, precision)
     options = way.options(asked, pipe.model.config)
     if long_input == "window" and not way.divides:
         long_input = "error"

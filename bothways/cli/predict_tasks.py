@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +21,7 @@ class Asked:
     template: str | None
     multi_label: bool
     aggregation: str | None
+    question: str | None = None
 
     def check(self, way: RowTask) -> None:
         """Refuse options of other tasks, before any work."""
@@ -71,8 +72,10 @@ def row_task(task: str) -> RowTask:
     """
     from bothways.errors import UsageError
     from bothways.pipelines.registry import find_pipeline
+    from bothways.resolver.box import boxed_for
 
-    name, _ = find_pipeline(task)
+    boxed = boxed_for(task)
+    name, _ = find_pipeline(task if boxed is None else boxed.tasks[0])
     if name.startswith("translation_"):
         return replace(ROW_TASKS["translation"], task=name)
     if name not in ROW_TASKS:
@@ -138,6 +141,26 @@ def single_texts(file: str, **reading: Any) -> Rows:
         if isinstance(item, dict):
             raise DataError(f"row {names['row']} is a pair of texts; name the one to read: --text-column NAME.")
         yield names, item
+
+
+def rows_of_texts(way: RowTask, texts: Sequence[str], asked: Asked) -> Rows:
+    """Texts of the command line as rows.
+
+    Raises:
+        UsageError: the task answers something else than single texts, or a question is missing.
+    """
+    from bothways.errors import UsageError
+
+    if way.read in (_pairs, _choices):
+        raise UsageError(f"{way.task} does not answer single texts. Put its rows into a file: predict MODEL FILE.")
+    if way.read is _questions and asked.question is None:
+        raise UsageError("question-answering needs --question beside texts, or a file of questions with their texts.")
+    return (({"row": number}, text) for number, text in enumerate(texts, 1))
+
+
+def asking(question: str, rows: Rows) -> Rows:
+    """The same question to every text."""
+    return ((names, {"question": question, "context": text}) for names, text in rows)
 
 
 def written_line(records: list[dict[str, Any]]) -> dict[str, Any]:
@@ -268,7 +291,11 @@ ROW_TASKS = {
             takes=("aggregation",),
         ),
         RowTask(
-            task="question-answering", read=_questions, options=_answer_options, line=_answer_line, takes=("top_k",)
+            task="question-answering",
+            read=_questions,
+            options=_answer_options,
+            line=_answer_line,
+            takes=("top_k", "question"),
         ),
         RowTask(
             task="zero-shot-classification",

@@ -28,7 +28,6 @@ from bothways.models import adapter_loading, loading
 from bothways.nn.linear import Prepared, PreparedLinear
 from bothways.nn.lora import LowRank, PreparedBeside, lora_layers
 from bothways.resolver.adapters import recorded_encoder
-from bothways.resolver.resolve import resolve_model
 from bothways.resolver.verify import weights_sha256
 
 if TYPE_CHECKING:
@@ -64,6 +63,7 @@ def shared_model(
         ModelNotFoundError, ConfigError, CheckpointError: as ``from_pretrained``.
     """
     from bothways.models.auto import MODEL_CLASSES, AutoConfig, model_class
+    from bothways.resolver import resolve_model
 
     directory = resolve_model(name_or_path, **routes)
     routes.pop("revision", None)
