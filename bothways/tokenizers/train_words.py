@@ -73,6 +73,10 @@ class WordCounter:
     def __init__(self, engine: Tokenizer, *, max_parts: int = MAX_PARTS, max_words: int = MAX_WORDS) -> None:
         self._normalizer, self._splitter = engine.normalizer, _splitter_of(engine)
         self._part = _way_to_part(engine)
+        self._prefix = ""
+        if self._part is _part_byte_level:  # parts are not beginnings of texts: the prefix is put before those here
+            self._prefix = " " if self._splitter.add_prefix_space else ""
+            self._splitter = pre_tokenizers.ByteLevel(add_prefix_space=False)
         self._max_parts, self._max_words = max_parts, max_words
         self._spaced: Counter[str] = Counter()  # parts that a space precedes: they can be joined
         self._alone: Counter[str] = Counter()
@@ -188,6 +192,8 @@ def _part_at_spaces(counter: WordCounter, text: str) -> None:
 
 
 def _part_byte_level(counter: WordCounter, text: str) -> None:
+    if text and text[0] != " ":
+        text = counter._prefix + text
     if text.isprintable() and "  " not in text and text[-1:] != " ":  # then its only white space are single spaces
         first, *rest = text.split(" ")
         counter._spaced.update(rest)
