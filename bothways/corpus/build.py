@@ -18,12 +18,13 @@ from typing import Any, NamedTuple
 from bothways.corpus import plan
 from bothways.corpus.identity import tokenizer_identity
 from bothways.corpus.manifest import DOCUMENTS, MANIFEST, SENTENCES, Manifest, Source, content_hash, read_manifest
+from bothways.corpus.parts import encode_document
 from bothways.corpus.reading import is_shards, open_shards
 from bothways.corpus.sources import LONGEST, Reading, SourceFile, find_sources, text_parts
 from bothways.corpus.workers import Counts, working
 from bothways.corpus.writing import Overview, Written, survey, write_shards
 from bothways.data.documents import DIVISIONS, is_plain
-from bothways.errors import DataError, InputError, UsageError
+from bothways.errors import DataError, InputError, TokenizerError, UsageError
 from bothways.files import write_json
 from bothways.progress import progress_bar
 from bothways.tokenizers import PreTrainedTokenizerBase
@@ -120,6 +121,7 @@ def build_shards(
     finished = plan.check_directory(directory)
     sources = find_sources(files)
     reading = Reading(text_column=text_column, divide=divide, format=format, encoding=encoding)
+    _check_places(tokenizer)
     identity = tokenizer_identity(tokenizer)
     settings = plan.settings(reading, keep_duplicates, shard_tokens)
     if finished:
@@ -187,6 +189,16 @@ def _check_numbers(jobs: int, shard_tokens: int, divide: str) -> None:
         raise InputError(f"shard_tokens is {shard_tokens}; expected a number of tokens from 1 on.")
     if divide not in DIVISIONS:
         raise UsageError(f"divide is {divide!r}; expected one of {', '.join(map(repr, DIVISIONS))}.")
+
+
+def _check_places(tokenizer: PreTrainedTokenizerBase) -> None:
+    try:
+        encode_document(tokenizer, "a")
+    except TokenizerError as problem:
+        raise UsageError(
+            f"{type(tokenizer).__name__} does not tell where its tokens are in a text, and sentences are found by "
+            f"that ({problem}) Choose another tokeniser."
+        ) from None
 
 
 def _tokenise_all(

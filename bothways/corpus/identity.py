@@ -24,7 +24,7 @@ def tokenizer_identity(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
         special_ids: names of special tokens such as ``mask_token`` → ids.
     """
     content = json.loads(tokenizer.backend_tokenizer.to_str())
-    decides = {name: content.get(name) for name in _DECIDES}
+    decides = {name: _rounded(content.get(name)) for name in _DECIDES}
     decides["split_special_tokens"] = tokenizer.split_special_tokens
     text = json.dumps(decides, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     special = {
@@ -38,3 +38,14 @@ def tokenizer_identity(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
         "class": type(tokenizer).__name__.removesuffix("Fast"),
         "special_ids": special,
     }
+
+
+def _rounded(value: Any) -> Any:
+    """Numbers to six digits: the engine's own writing and reading of scores may change their last one."""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list):
+        return [_rounded(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    return value

@@ -19,7 +19,7 @@ from bothways.errors import DataError, InputError
 from bothways.progress import progress_bar
 from bothways.tokenizers import PreTrainedTokenizerBase
 
-_CHUNK_BYTES = 2**22
+_CHUNK_BYTES = 2**20
 
 
 def open_shards(directory: str | os.PathLike[str], *, verify: bool = False) -> Corpus:

@@ -21,7 +21,7 @@ PART_CHARACTERS = 2**22
 """Characters after which a part of the work ends, with the document that reaches them."""
 PART_DOCUMENTS = 2**15
 
-_CHUNK_BYTES = 2**22
+_CHUNK_BYTES = 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
