@@ -60,6 +60,10 @@ def train_command(
     lora: Annotated[
         int | None, typer.Option(help="Train thin matrices of this rank, such as 8; the result is a small adapter.")
     ] = None,
+    lora_targets: Annotated[
+        str | None,
+        typer.Option(help="Beside which layers; 'query,key,value,dense' for all.  [default: query,value]"),
+    ] = None,
     freeze: Annotated[
         bool, typer.Option("--freeze", help="Train only the head: the encoder reads every text once.")
     ] = False,
@@ -101,7 +105,7 @@ def train_command(
     from bothways.engine.processes import processes
     from bothways.training import train
 
-    with _ending():
+    with ending():
         outcome = train(
             data,
             output,
@@ -122,6 +126,7 @@ def train_command(
             class_weights=class_weights,
             label_smoothing=label_smoothing,
             lora=lora,
+            lora_targets=lora_targets,
             freeze=freeze,
             teacher=teacher,
             teacher_weight=teacher_weight,
@@ -148,7 +153,7 @@ class StoppedError(BothwaysError):
 
 
 @contextmanager
-def _ending() -> Iterator[None]:
+def ending() -> Iterator[None]:
     """What typer would take for an interrupt without a message, as an error that it leaves alone."""
     try:
         yield

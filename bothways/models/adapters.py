@@ -22,6 +22,7 @@ from bothways.checkpoints.weights_writer import write_file
 from bothways.errors import InputError
 from bothways.files import replacing, write_json
 from bothways.models.adapter_loading import PREFIX, TASK_TYPES, Site, is_below, published_weights
+from bothways.models.loading import parse_dtype
 from bothways.nn.lora import LoraLinear, check_rank, lora_layers, put_lora
 from bothways.resolver.adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS, HASH_FIELD, WHOLE_MODELS, encoder_named
 
@@ -75,6 +76,7 @@ def save_adapter(
     *,
     base_name: str | None = None,
     base_sha256: str | None = None,
+    dtype: torch.dtype | str | None = None,
 ) -> None:
     """Write LoRA, the head and whatever else is trained to a directory that ``from_pretrained`` loads on the encoder.
 
@@ -84,9 +86,12 @@ def save_adapter(
         base_name: name or path of the encoder, a path relative to ``directory`` or absolute; by default where the model
             was loaded from.
         base_sha256: of the encoder's ``model.safetensors``; by default computed.
+        dtype: in which numbers are written; by default that of the model. Half of it is read back as fp32 again, with
+            the precision that is left.
 
     Raises:
-        InputError: a model without LoRA, a directory that holds a whole model, or an encoder that is not known.
+        InputError: a model without LoRA, a directory that holds a whole model, an encoder that is not known, or
+            numbers that ``dtype`` cannot hold.
     """
     target = Path(directory)
     _check_target(target)
@@ -114,8 +119,9 @@ def save_adapter(
     }
     model.config.architectures = [type(model).__name__]
     model.config.torch_dtype = str(model.dtype).removeprefix("torch.")
+    written = {PREFIX + name: _in_dtype(tensor, dtype) for name, tensor in (tensors | own).items()}
     with replacing(target / ADAPTER_WEIGHTS) as temporary:
-        write_file(temporary, {PREFIX + name: tensor for name, tensor in (tensors | own).items()}, {"format": "pt"})
+        write_file(temporary, written, {"format": "pt"})
     model.config.save_pretrained(target)
     write_json(target / ADAPTER_CONFIG, settings)
 
@@ -226,6 +232,15 @@ def _trained(model: PreTrainedModel) -> dict[str, Tensor]:
         if not name.endswith(lora) and (parameter.requires_grad or id(parameter) in head)
     }
     return model.family.key_map_for(model.config).to_theirs(state)
+
+
+def _in_dtype(tensor: Tensor, dtype: torch.dtype | str | None) -> Tensor:
+    if dtype is None or not tensor.is_floating_point():
+        return tensor
+    cast = tensor.detach().to(parse_dtype(dtype))
+    if not bool(cast.isfinite().all()):
+        raise InputError(f"values up to {float(tensor.abs().max()):.3g} do not fit into {cast.dtype}. Pass bfloat16.")
+    return cast
 
 
 def _scales(ranks: Mapping[str, int], alphas: Mapping[str, float]) -> dict[str, Any]:

@@ -41,6 +41,10 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
+def _is_texts(value: Any) -> bool:
+    return _is_text(value) or (isinstance(value, Sequence) and all(map(_is_text, value)))
+
+
 def _is_weights(value: Any) -> bool:
     named = isinstance(value, Mapping) and all(_is_text(k) and _is_number(v) for k, v in value.items())
     return _is_text(value) or named
@@ -74,6 +78,7 @@ _EXPECTED: dict[str, tuple[Callable[[Any], bool], str]] = {
         (_is_number, _NUMBER),
     ),
     "class_weights": (_is_weights, "'balanced', a text such as 'pos=2,neg=1', or a dictionary of numbers"),
+    "lora_targets": (_is_texts, "a text such as 'query,value', or a list of names"),
     "teacher": (_is_path, "a name or the path of a directory"),
     "max_memory": (_is_text, "a size such as '4GB'"),
     **dict.fromkeys(("fresh", "freeze"), (lambda value: isinstance(value, bool), "True or False")),

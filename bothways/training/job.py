@@ -85,6 +85,7 @@ def train(
     class_weights: str | Mapping[str, float] | None = None,
     label_smoothing: float | None = None,
     lora: int | None = None,
+    lora_targets: str | Sequence[str] | None = None,
     freeze: bool = False,
     teacher: str | os.PathLike[str] | None = None,
     teacher_weight: float | None = None,
@@ -127,6 +128,8 @@ def train(
         class_weights: ``"balanced"``, or what a label weighs by its name: ``"pos=2,neg=1"`` or a dictionary.
         label_smoothing: probability that is given to all classes alike.
         lora: rank, such as 8: the encoder stays as it is, thin matrices beside it learn, and the result is an adapter.
+        lora_targets: beside which layers: ends of their paths, as for ``add_lora``; ``"query,value"`` if not given, and
+            all with ``"query,key,value,dense"``.
         freeze: train only the head; the encoder reads every text once, whatever the number of epochs.
         teacher: a larger classifier with the same labels, whose answers are learned too.
         teacher_weight, temperature: share of its answers in the loss (0.5), and what divides the logits (2).
@@ -346,8 +349,10 @@ def _plain(options: dict[str, Any]) -> dict[str, Any]:
     weights, target = options["class_weights"], options["target"]
     if target is not None:
         target = [os.fspath(file) for file in ([target] if isinstance(target, (str, os.PathLike)) else target)]
+    layers = options["lora_targets"]
     return options | {
         "target": target,
+        "lora_targets": layers if layers is None or isinstance(layers, str) else ",".join(layers),
         "class_weights": weights_text(weights) if isinstance(weights, Mapping) else weights,
         "freeze": options["freeze"] or None,
     }

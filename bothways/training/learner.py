@@ -83,7 +83,7 @@ def choose_parameters(model: Any, method: Method, source: Path) -> None:
                 f"--lora needs a whole encoder, and {source} is an adapter. Start from its encoder, or drop --lora."
             )
         try:
-            add_lora(model, r=method.lora)
+            add_lora(model, r=method.lora, targets=method.targets)
         except InputError as problem:
             raise UsageError(f"--lora {method.lora}: {problem}") from None
 

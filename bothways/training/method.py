@@ -30,6 +30,8 @@ class Method:
     class_weights: ``"balanced"`` or ``"pos=2,neg=1"``; None weighs all classes alike.
     label_smoothing: probability that is given to all classes alike.
     lora: rank of the matrices that learn beside the encoder, which stays as it is; None trains all.
+    lora_targets: ends of the paths of the layers beside which they learn, ``"query,key,value,dense"`` for all; None is
+        ``"query,value"``.
     freeze: train only the head.
     teacher: a classifier with the same labels to learn from.
     teacher_weight: share of its answers in the loss; the labels have the rest.
@@ -40,6 +42,7 @@ class Method:
     class_weights: str | None = None
     label_smoothing: float = 0.0
     lora: int | None = None
+    lora_targets: str | None = None
     freeze: bool = False
     teacher: str | None = None
     teacher_weight: float = 0.5
@@ -59,6 +62,12 @@ class Method:
         if problems:
             raise UsageError("; ".join(problems) + ".")
         return method
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The names in ``lora_targets``, or the usual ones."""
+        names = (self.lora_targets or "query,value").split(",")
+        return tuple(name.strip() for name in names if name.strip())
 
     def check_task(self, job: Any) -> None:
         """Refuse what the labels of the data have no room for.
@@ -114,6 +123,8 @@ class Method:
 
     def _together(self, options: Mapping[str, Any]) -> list[str]:
         found = []
+        if self.lora_targets is not None and self.lora is None:
+            found.append("--lora-targets without --lora says nothing: give the rank, such as --lora 8")
         if self.freeze and self.lora is not None:
             found.append("--freeze and --lora were both given: the encoder stays as it is, or learns a little")
         if self.freeze and options.get("layer_decay") is not None:

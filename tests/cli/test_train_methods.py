@@ -72,6 +72,21 @@ def test_an_encoder_given_by_a_relative_path_is_found_from_elsewhere(train, comm
     assert AutoModelForSequenceClassification.from_pretrained(output).config.num_labels == 2
 
 
+def test_lora_beside_all_layers(train, tiny_model, tmp_path):
+    output, manifest, _ = train("--lora", 2, "--lora-targets", "query,key, value,dense", *FAST)
+    settings = json.loads((output / "adapter_config.json").read_text())
+    assert settings["r"] == 2 and sum("intermediate" in path for path in settings["target_modules"]) == 2
+    assert manifest["method"]["lora_targets"] == "query,key, value,dense"
+    assert shlex.split(manifest["command"]).count("--lora-targets") == 1
+    adapter = AutoModelForSequenceClassification.from_pretrained(output, merge=False)
+    assert sum("lora_A" in name for name, _ in adapter.named_parameters()) == 2 * 6
+
+
+def test_lora_targets_that_say_nothing(refused):
+    assert "--lora-targets without --lora says nothing" in refused("--lora-targets", "query")
+    assert "--lora 2: no linear layer" in refused("--lora", 2, "--lora-targets", "query,none")
+
+
 def test_lora_on_an_adapter_is_refused(train, command, reviews, tmp_path):
     output, *_ = train("--lora", 2, *FAST)
     code, _, err = command("train", reviews, "-o", tmp_path / "two", "--model", output, "--lora", 2)

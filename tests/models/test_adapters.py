@@ -163,6 +163,29 @@ def test_lora_once():
         add_lora(ours)
 
 
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float16", 2e-3), (torch.bfloat16, 2e-2)])
+def test_half_the_bytes(tmp_path, dtype, tolerance):
+    _, ours, adapter = saved(tmp_path, targets=("query", "key", "value", "dense"))
+    size = (adapter / "adapter_model.safetensors").stat().st_size
+    save_adapter(ours, tmp_path / "half", base_name="../encoder", dtype=dtype)
+    half = AutoModelForSequenceClassification.from_pretrained(tmp_path / "half")
+    assert (tmp_path / "half/adapter_model.safetensors").stat().st_size < 0.7 * size
+    assert half.dtype == torch.float32 and ours.dtype == torch.float32
+    with open_safetensors(tmp_path / "half/adapter_model.safetensors") as weights:
+        assert {weights.dtype(name) for name in weights.names()} == {torch.float16 if dtype == "float16" else dtype}
+    expected = answers(ours.eval(), tiny_inputs())
+    torch.testing.assert_close(answers(half, tiny_inputs()), expected, atol=tolerance * 10, rtol=tolerance)
+
+
+def test_numbers_that_half_cannot_hold(tmp_path):
+    _, ours, _ = saved(tmp_path)
+    with torch.no_grad():
+        ours.classifier.bias[0] = 7e4
+    with pytest.raises(InputError, match=r"values up to 7e\+04 do not fit into torch.float16. Pass bfloat16"):
+        save_adapter(ours, tmp_path / "half", base_name="../encoder", dtype="float16")
+    assert not (tmp_path / "half" / "adapter_model.safetensors").exists()
+
+
 # --- training
 
 
