@@ -26,6 +26,15 @@ def test_tokens_come_as_likely_as_the_scores_say():
     assert all(share_is(counts[i], 20000, float(odds[i])) for i in (0, 2, 3))
 
 
+@pytest.mark.parametrize(("lot", "token"), [(0.0, 1), (1.0, 3)])
+def test_the_outermost_draws_give_tokens_that_can_come(monkeypatch, lot, token):
+    """A draw that is rounded to an end of the probabilities never gives a token of probability 0."""
+    batch = masked(packed([6]), rate=1.0, mask_share=1.0, random_share=0.0)
+    logits = torch.tensor([0.0, 0.3, 0.5, 0.2, 0.0]).log().expand(4, 5)
+    monkeypatch.setattr(torch, "rand", lambda *size, **_: torch.full(size[0], lot))
+    assert replaced(batch, logits).input_ids[1:-1].tolist() == [token] * 4
+
+
 def test_all_of_a_large_vocabulary_come():
     batch = masked(packed([4002]), rate=1.0, mask_share=1.0, random_share=0.0)
     logits = torch.zeros(1, SIZE * 4).expand(4000, -1)

@@ -197,6 +197,14 @@ def test_half_of_the_passages_are_swapped():
     assert not ((pairs.a_stop != pairs.b_start) & (pairs.b_stop != pairs.a_start)).any(), "nothing lies between them"
 
 
+def test_an_order_has_two_sentences_where_there_are_two():
+    """10 tokens are reached with the first sentence of each two, and the second is taken all the same."""
+    pairs = pairs_of([[10, 4, 10, 4]] * 50, kind=sentence_order_pairs, max_tokens=14, short_share=0)
+    assert len(pairs) == 100
+    pairs = pairs_of([[10, 4, 10, 4]] * 50, kind=sentence_order_pairs, max_tokens=10, short_share=0)
+    assert len(pairs) == 100 and (pairs.a_stop - pairs.a_start + pairs.b_stop - pairs.b_start == 10).all()
+
+
 def test_a_sentence_alone_is_divided_for_its_order():
     pairs = pairs_of([[10], [1], [7]], kind=sentence_order_pairs)
     assert len(pairs) == 2, "the document of one token is left out"
