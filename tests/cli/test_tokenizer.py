@@ -121,7 +121,7 @@ def test_mistakes_are_sentences(corpus, command, tmp_path):
         ((corpus, "-o", other), 2, "is not empty (notes.txt) and not an earlier result"),
         ((blank,), 1, "no text"),
         ((picture,), 1, "picture.txt, line 2: byte 0x80 at offset 128 is not UTF-8"),
-        ((tmp_path / "corpse.txt",), 2, "Did you mean 'corpus.txt'?"),
+        ((tmp_path / "corpse.txt",), 2, "corpse.txt does not exist. Did you mean 'corpus.txt'"),
     ):
         code, out, err = command("tokenizer", "train", "-o", tmp_path / "tok", *words)
         assert code == exit_code and message in err and out == "", err
