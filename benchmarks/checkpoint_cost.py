@@ -44,7 +44,7 @@ class TimedRun:
             ``seconds`` of the whole call; and the default ``interval`` in seconds that the last save led to.
         """
         import bothways
-        from bothways.training.fit import SAVE_AFTER, SAVE_SHARE
+        from bothways.engine.saving import SAVE_AFTER, SAVE_SHARE
 
         with timed_saves() as saves:
             start = time.perf_counter()

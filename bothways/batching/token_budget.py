@@ -9,6 +9,8 @@ import torch
 
 from bothways.batching.packed import PackedBatch, SeqLens
 
+Ids = Sequence[int] | np.ndarray
+
 
 def batches_by_tokens(lengths: Sequence[int], max_tokens: int) -> Iterator[list[int]]:
     """Group the indices of ``lengths`` into batches of at most ``max_tokens`` tokens, like lengths together.
@@ -30,7 +32,7 @@ def batches_by_tokens(lengths: Sequence[int], max_tokens: int) -> Iterator[list[
         yield batch
 
 
-def collate(input_ids: Sequence[Sequence[int]], token_type_ids: Sequence[Sequence[int]] | None = None) -> PackedBatch:
+def collate(input_ids: Sequence[Ids], token_type_ids: Sequence[Sequence[int]] | None = None) -> PackedBatch:
     """Lay sequences of ids end to end. Positions count from 0 in each.
 
     Args:
@@ -46,5 +48,5 @@ def collate(input_ids: Sequence[Sequence[int]], token_type_ids: Sequence[Sequenc
     )
 
 
-def _concatenate(rows: Sequence[Sequence[int]]) -> torch.Tensor:
+def _concatenate(rows: Sequence[Ids]) -> torch.Tensor:
     return torch.from_numpy(np.concatenate([np.asarray(row, dtype=np.int64) for row in rows]))

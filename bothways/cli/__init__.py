@@ -15,6 +15,7 @@ from bothways.cli.evaluate import evaluate_command
 from bothways.cli.generate import generate_command
 from bothways.cli.models import models_command
 from bothways.cli.predict import predict_command
+from bothways.cli.pretrain import pretrain_command
 from bothways.cli.shard import shard_command
 from bothways.cli.tokenizer import tokenizer_app
 from bothways.cli.train import StoppedError, train_command
@@ -36,6 +37,7 @@ app = typer.Typer(
 )
 app.command("train")(train_command)
 app.command("shard")(shard_command)
+app.command("pretrain")(pretrain_command)
 app.command("predict")(predict_command)
 app.command("evaluate")(evaluate_command)
 app.command("generate")(generate_command)

@@ -124,7 +124,10 @@ class MaskedLMModel(TaskModel):
 
 
 class PreTrainingModel(TaskModel):
-    """Both objectives of BERT's pretraining: masked words and next sentence."""
+    """Both objectives of BERT's pretraining: masked words and next sentence.
+
+    With a ``PackedBatch`` that has labels, only the labelled tokens are scored: prediction_logits are (labelled, V).
+    """
 
     task = "pretraining"
     needs_pooler = True
@@ -158,12 +161,18 @@ class PreTrainingModel(TaskModel):
     ) -> tuple[Tensor | None, Tensor, Tensor, dict[str, Any]]:
         """The sum of both losses where both have labels, scores (B, S, V), relation (B, C), and what was collected."""
         encoded = self.base_model.run_body(inputs, want_hidden=hidden, want_weights=weights)
-        scores = self.head.logits(self, encoded.hidden)
+        words = inputs.batch.labels if words is None else words
+        targets = None if words is None else tokens_of(words, inputs)
+        asked = encoded.hidden
+        if targets is not None and inputs.layout is None:
+            chosen = (targets != -100).nonzero(as_tuple=True)[0]
+            asked, targets = asked.index_select(0, chosen), targets.index_select(0, chosen)
+        scores = self.head.logits(self, asked)
         pooled = self.base_model.pooler(encoded.hidden.index_select(0, inputs.batch.seqlens.first_tokens))
         relation = self.cls.seq_relationship(pooled)
         loss = None
-        if words is not None and relation_label is not None:
-            loss = losses.token_loss(scores, tokens_of(words, inputs))
+        if targets is not None and relation_label is not None:
+            loss = losses.token_loss(scores, targets)
             loss = loss + losses.token_loss(relation, relation_label.view(-1))
         return loss, inputs.unpack(scores), relation, extras_of(inputs, encoded)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from bothways.engine.checkpoint_store import CheckpointStore
+from bothways.engine.clock import Clock
 from bothways.engine.compact_vocabulary import CompactVocabulary
 from bothways.engine.interruption import Wish, stopping_gently
 from bothways.engine.loop import Events, run
@@ -20,6 +20,7 @@ from bothways.engine.memory import resident_bytes
 from bothways.engine.optimizers import AdamW, parameter_groups
 from bothways.engine.precision import computing_in, resolve_precision
 from bothways.engine.processes import Processes
+from bothways.engine.saving import Saver
 from bothways.engine.schedules import linear
 from bothways.engine.state_files import load_state, save_state
 from bothways.engine.steps import Stepper, StepResult
@@ -29,11 +30,6 @@ from bothways.training.features import MAX_TOKENS, MAX_TOKENS_ELSEWHERE, Feature
 from bothways.training.fit_state import BEST, FitState, digest_of, read_training, write_training
 from bothways.training.objectives import ModelLoss, Objective
 from bothways.training.settings import EpochRecord, FitResult, FitSettings
-
-SAVE_AFTER = 60.0
-"""Seconds of training before the first checkpoint; a run that is shorter is sooner repeated than gone on with."""
-SAVE_SHARE = 0.01
-"""Share of the time that checkpoints may take."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +48,7 @@ class Keeping:
 
 
 @contextmanager
-def interruptible(keeping: Keeping) -> Iterator[None]:
+def interruptible(going_on: str) -> Iterator[None]:
     """Within, what follows a fit: Ctrl-C and SIGTERM end it at once, and say how to go on.
 
     Raises:
@@ -63,7 +59,7 @@ def interruptible(keeping: Keeping) -> Iterator[None]:
             with wish.at_once():
                 yield
         except KeyboardInterrupt:
-            said = f"Stopped before the result was written. {keeping.going_on}".strip()
+            said = f"Stopped before the result was written. {going_on}".strip()
             raise Interrupted(said, wish.exit_code if wish else 130) from None
 
 
@@ -101,7 +97,8 @@ def fit(
         fitting = _Fit(
             model, features, settings, evaluate, objective or ModelLoss(), keeping, group or Processes(), wish
         )
-        fitting.stop_after, fitting.replayed = stop_after, None if clock is None else dict(clock)
+        fitting.stop_after = stop_after
+        fitting.clock.replayed = None if clock is None else dict(clock)
         with fitting.shown(show_progress):
             fitting.go()
     return fitting.result()
@@ -122,7 +119,6 @@ class _Fit(Events):
         self.model, self.settings, self.evaluate, self.objective = model, settings, evaluate, objective
         self.keeping, self.group, self.wish = keeping, group, wish
         self.stop_after: int | None = None
-        self.replayed: dict[int, int] | None = None
         self.stopped: Literal["time"] | None = None
         self.device = next(model.parameters()).device
         self.precision = resolve_precision(settings.precision, self.device)
@@ -163,9 +159,10 @@ class _Fit(Events):
         self.resumed_at = 0
         self.loss_sum: Tensor = torch.zeros((), dtype=torch.float64, device=self.device)
         self.loss_count = 0
-        self.saved_step, self.saved_at, self.save_seconds = -1, time.perf_counter(), 0.0
+        self.saver = None if keeping is None else Saver(keeping.store, group, settings.checkpoint_steps)
         if keeping is not None:
             self._resume(keeping)
+        self.clock = Clock(settings.minutes, self.state.clock, group)
 
     # -- the run -----------------------------------------------------------------------------------------------------
 
@@ -173,7 +170,7 @@ class _Fit(Events):
         """Train to the end, or until stopped."""
         self.model.train()
         state = self.state
-        if self._time_is_up():
+        if self.clock.is_over(state.progress):
             self.stopped = "time"
         epoch_is_over = state.progress.epoch_step == 0 or self.stopped is not None
         if state.progress.step > state.evaluated_step and epoch_is_over:  # it was left while it evaluated
@@ -233,7 +230,7 @@ class _Fit(Events):
             self._leave()
         self.advance(result.examples, f"epoch {progress.epoch + 1} of {self.settings.epochs}")
         self._watch_memory()
-        if self._time_is_up():
+        if self.clock.is_over(progress):
             self.stopped, self.stop = "time", True
         elif progress.step >= self.total_steps:
             self.stop = True
@@ -302,44 +299,17 @@ class _Fit(Events):
         step, settings = self.state.progress.step, self.settings
         warmup = int(settings.warmup_ratio * self.total_steps)
         factor = linear(step + 1, warmup, self.total_steps + 1)
-        return min(factor, 1 - self._time_share(step) / 1000)
-
-    def _time_share(self, step: int) -> int:
-        """Thousandths of the time that are over, noted where they change."""
-        if self.settings.minutes is None:
-            return 0
-        clock = self.state.clock
-        last = clock[-1][1] if clock else 0
-        if self.replayed is not None:
-            share = self.replayed.get(step, last)
-        else:
-            spent = self.state.progress.seconds / (self.settings.minutes * 60)
-            share = self.group.share(min(1000, int(1000 * spent)))
-        if share != last:
-            clock.append((step, share))
-        return share
-
-    def _time_is_up(self) -> bool:
-        minutes = self.settings.minutes
-        if minutes is None or self.replayed is not None:
-            return False
-        return self.group.share(self.state.progress.seconds >= minutes * 60)
+        return min(factor, 1 - self.clock.share(self.state.progress))
 
     # -- checkpoints -------------------------------------------------------------------------------------------------
 
     def save(self) -> None:
         """Write a checkpoint; the first process does."""
-        if self.keeping is None:
+        if self.saver is None:
             return
         self.stepper.settle()
-        start = time.perf_counter()
         self.state.losses = (self.loss_sum.item(), self.loss_count)
-        step = self.state.progress.step
-        store = self.keeping.store
-        self.group.first_does(lambda: store.save(step, self._write))
-        self.group.first_does(store.prune)
-        self.saved_step, self.saved_at = step, time.perf_counter()
-        self.save_seconds = self.saved_at - start
+        self.saver.save(self.state.progress.step, self._write)
 
     def _write(self, directory: Path) -> None:
         assert self.keeping is not None
@@ -350,23 +320,17 @@ class _Fit(Events):
             save_state(directory, BEST, self.best_weights)
 
     def _is_due(self) -> bool:
-        if self.keeping is None:
-            return False
-        every = self.settings.checkpoint_steps
-        if every is not None:
-            return self.state.progress.step % every == 0 and self.saved_step != self.state.progress.step
-        wait = max(SAVE_AFTER, self.save_seconds / SAVE_SHARE)
-        return self.group.share(time.perf_counter() - self.saved_at >= wait)
+        return self.saver is not None and self.saver.is_due(self.state.progress.step)
 
     def _leave(self) -> None:
         """Save and end."""
         progress = self.state.progress
         code = self.wish.exit_code if self.wish else 130
-        if self.keeping is None:
+        if self.saver is None:
             if self.vocabulary:
                 self.vocabulary.leave()
             raise Interrupted(f"Stopped after step {progress.step:,} of {self.total_steps:,}.", code)
-        if self.saved_step != progress.step or self.state.progress.epoch_step == 0:
+        if self.saver.step != progress.step or self.state.progress.epoch_step == 0:
             self.save()
         raise Interrupted(f"Stopped after step {progress.step:,} of {self.total_steps:,}. {self._kept()}", code)
 
@@ -386,7 +350,7 @@ class _Fit(Events):
         held = int(self.group.largest(torch.tensor([held])).item())
         if held <= limit:
             return
-        if self.keeping is not None and self.saved_step != self.state.progress.step:
+        if self.saver is not None and self.saver.step != self.state.progress.step:
             self.save()
         problem = OutOfMemoryError(
             f"The process holds {held / 1e6:,.0f} MB after step {self.state.progress.step:,}, and "
@@ -399,10 +363,11 @@ class _Fit(Events):
         found = keeping.store.newest()
         if found is None:
             return
-        self.state = read_training(found.path, self._trained(), self.optimizer)
+        self.state = read_training(found.path, self._trained(), self.optimizer, FitState.from_json)
         self.loss_sum += self.state.losses[0]
         self.loss_count = self.state.losses[1]
-        self.resumed_at = self.saved_step = self.state.progress.step
+        assert self.saver is not None
+        self.resumed_at = self.saver.step = self.state.progress.step
         if self.state.best_epoch and self.trains_part:
             self.best_weights = load_state(found.path, BEST)
         elif self.state.best_epoch:

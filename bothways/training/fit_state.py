@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,8 @@ STATE = "fit.json"
 BEST = "best"
 TRAINED = "trained"
 OPTIMIZER = "optimizer"
+
+State = TypeVar("State")
 
 
 @dataclass
@@ -78,18 +80,24 @@ def digest_of(parameters: Mapping[str, Tensor]) -> str:
 
 
 def write_training(
-    directory: Path, state: FitState, parameters: Mapping[str, Tensor], optimizer: torch.optim.Optimizer
+    directory: Path, state: Any, parameters: Mapping[str, Tensor], optimizer: torch.optim.Optimizer
 ) -> None:
-    """The parameters as they are trained, the optimizer's state, and all counters."""
+    """The parameters as they are trained, the optimizer's state, and all counters: ``state.to_json()``."""
     save_state(directory, TRAINED, dict(parameters))
     save_state(directory, OPTIMIZER, optimizer.state_dict())
     write_json(directory / STATE, state.to_json())
 
 
 def read_training(
-    directory: Path, parameters: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer
-) -> FitState:
-    """Put parameters and optimizer back, in place.
+    directory: Path,
+    parameters: Mapping[str, nn.Parameter],
+    optimizer: torch.optim.Optimizer,
+    from_json: Callable[[Any], State],
+) -> State:
+    """Put parameters and optimizer back, in place; returns the counters.
+
+    Args:
+        from_json: the inverse of the ``to_json`` of the state that was written.
 
     Raises:
         CheckpointError: of another model.
@@ -107,4 +115,4 @@ def read_training(
         for name, parameter in parameters.items():
             parameter.copy_(stored[name])
     optimizer.load_state_dict(load_state(directory, OPTIMIZER))
-    return FitState.from_json(read_json(directory / STATE, error=CheckpointError))
+    return from_json(read_json(directory / STATE, error=CheckpointError))

@@ -283,7 +283,7 @@ def _train(
     result = fit(
         learner, lesson.features, settings, judge.score, objective=lesson.objective, keeping=keeping, group=group
     )
-    with interruptible(keeping):
+    with interruptible(keeping.going_on):
         predictions, seconds = judge.timed()
     for field, value in job.learned(predictions).items():
         setattr(learner.config, field, value)
@@ -315,7 +315,7 @@ def _train(
             lambda place: write_result(place, learner, prepared.tokenizer, prepared.method, prepared.model_facts),
         )
 
-    with interruptible(keeping):
+    with interruptible(keeping.going_on):
         return group.first_does(publish)
 
 

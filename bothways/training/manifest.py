@@ -76,11 +76,11 @@ def now() -> str:
     return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
 
 
-def command_line(data: Sequence[str | os.PathLike[str]], options: dict[str, Any]) -> str:
+def command_line(data: Sequence[str | os.PathLike[str]], options: dict[str, Any], verb: str = "train") -> str:
     """The command that repeats a run."""
     import shlex
 
-    words = ["bothways", "train", *map(str, data)]
+    words = ["bothways", verb, *map(str, data)]
     for name, value in options.items():
         if value is True:
             words.append(f"--{name.replace('_', '-')}")

@@ -163,18 +163,18 @@ def _stopped(model: Path, data: Path, output: Path, at: int, **options) -> Path:
 
 
 def test_a_run_against_the_clock_is_repeated_by_its_notes(tiny_model, reviews, here, tmp_path, monkeypatch):
-    from bothways.training.fit import _Fit
+    from bothways.engine.clock import Clock
 
     # the time as a function of the step: what a clock would say, without waiting for it
-    monkeypatch.setattr(_Fit, "_time_is_up", lambda self: False)
-    plain = _Fit._time_share
+    monkeypatch.setattr(Clock, "is_over", lambda self, progress: False)
+    plain = Clock.share
 
-    def share(self, step):
+    def share(self, progress):
         if self.replayed is None:
-            self.state.progress.seconds = step * 3.0
-        return plain(self, step)
+            progress.seconds = progress.step * 3.0
+        return plain(self, progress)
 
-    monkeypatch.setattr(_Fit, "_time_share", share)
+    monkeypatch.setattr(Clock, "share", share)
     directory = _stopped(tiny_model, reviews, tmp_path / "out", at=8, minutes=1.0)
     past = verify.read_past_run(directory)
     assert past.clock == tuple((step, step * 50) for step in range(1, 8)) and past.steps == 8

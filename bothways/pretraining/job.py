@@ -1,0 +1,389 @@
+"""Pretraining from end to end: shards of tokens in, a language model with its curve out.
+
+open corpus ─► hold some out ─► model ─► steps until the time is up ─► directory (model, tokeniser, bothways.json)
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bothways.corpus import build_shards, is_shards, open_shards
+from bothways.engine.precision import PRECISIONS, best_device, resolve_precision
+from bothways.engine.processes import Processes, processes
+from bothways.errors import UsageError
+from bothways.models.auto import AutoConfig
+from bothways.pretraining.documents import Documents, documents_of, held_out
+from bothways.pretraining.exercise import Exercise
+from bothways.pretraining.goal_table import GOALS, WORDS, objective_named
+from bothways.pretraining.goals import Goal, GoalSettings
+from bothways.pretraining.models import known_model, learning_rate, make_config, new_model
+from bothways.pretraining.peak import measured_peak, operations_per_token
+from bothways.pretraining.results import PretrainOutcome, write_checkpoint, write_outcome
+from bothways.pretraining.run import Watch, pretrain_model
+from bothways.pretraining.settings import PretrainSettings
+from bothways.pretraining.steps import validation_parts
+from bothways.resolver import resolve_model
+from bothways.tasks.encoded import position_limit
+from bothways.tokenizers import AutoTokenizer
+from bothways.training.features import MAX_TOKENS, MAX_TOKENS_ELSEWHERE
+from bothways.training.fit import interruptible
+from bothways.training.manifest import command_line, json_options, model_identity
+from bothways.training.publish import check_output
+from bothways.training.run_directory import RunDirectory
+
+Say = Callable[[str], None]
+
+BATCH_TOKENS = 16_384
+"""Of a step; a short run takes many small steps (Geiping and Goldstein 2023, section 4.4)."""
+RAMP_STEPS = 300
+SHARDS = "shards"
+
+
+def pretrain(
+    data: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    output: str | os.PathLike[str],
+    *,
+    objective: str = "mlm",
+    config: str | os.PathLike[str] | None = None,
+    model: str | os.PathLike[str] | None = None,
+    tokenizer: str | os.PathLike[str] | None = None,
+    evaluation: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
+    minutes: float | None = None,
+    steps: int | None = None,
+    epochs: int | None = None,
+    max_length: int | None = None,
+    batch_tokens: int | None = None,
+    batch_ramp: int | None = None,
+    learning_rate: float | None = None,
+    warmup: float = 0.05,
+    optimizer: str = "adamw",
+    weight_decay: float = 0.01,
+    mask_rate: str | float | tuple[float, float] = 0.15,
+    whole_words: bool = False,
+    lora: int | None = None,
+    seed: int = 42,
+    precision: str = "auto",
+    checkpoint_steps: int | None = None,
+    fresh: bool = False,
+    say: Say = lambda line: None,
+) -> PretrainOutcome:
+    """Make a language model from text alone, or go on with one on other text.
+
+    While it trains, ``<output>.unfinished`` holds checkpoints. A run that was ended, in whatever way, goes on when the
+    same call is made again, to the same weights that it would have had.
+
+    Args:
+        data: a directory of shards (``bothways shard``), or files of text, of which shards are made first.
+        output: directory to write; an earlier result there is replaced when the new one is complete.
+        objective: ``"mlm"``, ``"mlm,nsp"``, ``"mlm,sop"``, ``"rtd"``, ``"clm"`` or ``"span"``.
+        config: ``"mini"`` (the default), ``"small"``, ``"base"`` or a ``config.json``, for random weights.
+        model: a name or directory to go on with, in place of ``config``.
+        tokenizer: a name or directory; by default that of the model, or of the shards.
+        evaluation: shards or files to judge by; by default one per cent of the documents is held out.
+        minutes, steps, epochs: the end, whichever comes first; one epoch if none is given. ``minutes`` is the time of
+            making steps; judging and saving come on top of it.
+        max_length: tokens of a row; 128, or all that the model of ``model`` or ``config`` reads if these are fewer.
+        batch_tokens: tokens of a step, of all processes together.
+        batch_ramp: steps in which a step grows from an eighth to that; 0 begins with all.
+        learning_rate: the highest; by default what suits the size.
+        warmup: share of the run in which the rate rises.
+        optimizer: ``"adamw"`` or ``"muon"``.
+        weight_decay: of matrices.
+        mask_rate: share of the tokens that is asked for; ``"0.3:0.15"`` falls from one to the other.
+        whole_words: hide words as wholes.
+        lora: rank: ``model`` stays as it is, thin matrices beside it learn with the head; the result is an adapter.
+        seed: of new weights, order, what is asked, and dropout.
+        precision: ``"auto"``, ``"float32"`` or ``"bfloat16"``.
+        checkpoint_steps: steps between checkpoints; None writes one now and then, for one per cent of the time.
+        fresh: begin anew, though an unfinished run is there.
+        say: called with a line of news now and then.
+
+    Raises:
+        UsageError: a wrong option, or another run is at work in the directory.
+        DataError, CheckpointError: shards that cannot be used.
+        Interrupted: Ctrl-C or SIGTERM while training; it is saved.
+    """
+    options = {name: value for name, value in locals().items() if name not in ("data", "output", "say", "fresh")}
+    options = json_options(options) | {"evaluation": _plain_paths(evaluation) if evaluation is not None else None}
+    group = processes()
+    sources, directory = _paths(data), Path(output).resolve()
+    group.all_do(lambda: _check(options, sources, directory))
+    if not group.is_first:
+        say = _silent
+    run_directory = RunDirectory(directory)
+    command = command_line([], {"data": _plain_paths(data), "output": output, **_named(options)}, verb="pretrain")
+    with ExitStack() as opened:
+        group.first_does(
+            lambda: opened.enter_context(run_directory.opened(_identity(options, sources), fresh=fresh)) and None
+        )
+        if not group.is_first:
+            run_directory.join()
+        start = time.perf_counter()
+        prepared = group.all_do(lambda: _prepare(options, sources, run_directory, say, group))
+        outcome = _run(prepared, run_directory, directory, command, say, start, group)
+        group.first_does(run_directory.finish)
+    return outcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """All that is there before the first step.
+
+    Attributes:
+        source: the model that goes on, or None. facts: what it is, for the manifest.
+        held: documents to judge by.
+    """
+
+    options: dict[str, Any]
+    settings: PretrainSettings
+    goal: Goal
+    model: Any
+    tokenizer: Any
+    corpus: Any
+    documents: Documents
+    held: Documents | None
+    source: Path | None
+    facts: dict[str, Any]
+
+
+def _prepare(
+    options: dict[str, Any], sources: list[Path], run_directory: RunDirectory, say: Say, group: Processes
+) -> Prepared:
+    source = None if options["model"] is None else resolve_model(options["model"])
+    tokenizer = AutoTokenizer.from_pretrained(_tokenizer_place(options, sources, source))
+    corpus = _corpus(sources, tokenizer, run_directory.path / SHARDS, say, group)
+    documents, held = held_out(corpus, options["seed"])
+    if options["evaluation"] is not None:
+        place = run_directory.path / f"{SHARDS}-evaluation"
+        documents, held = (
+            documents_of(corpus),
+            documents_of(_corpus(_paths(options["evaluation"]), tokenizer, place, say, group)),
+        )
+    objective = objective_named(options["objective"])
+    cls = GOALS[objective]
+    if source is None:
+        config = make_config(str(options["config"] or "mini"), objective, tokenizer, options["max_length"])
+    else:
+        config = AutoConfig.from_pretrained(source)
+    settings = _settings(options, objective, position_limit(config))
+    goal = cls(
+        tokenizer,
+        GoalSettings(max_length=settings.max_length, mask_rate=settings.mask_rate, whole_words=settings.whole_words),
+    )
+    if source is not None:
+        model = known_model(source, cls, settings.seed, options["lora"])
+    else:
+        model = new_model(config, cls, settings.seed)
+    model.to(best_device(group.local_rank))
+    facts = {"config": options["config"] or "mini"} if source is None else model_identity(str(options["model"]), source)
+    return Prepared(
+        options=options,
+        settings=settings,
+        goal=goal,
+        model=model,
+        tokenizer=tokenizer,
+        corpus=corpus,
+        documents=documents,
+        held=held,
+        source=source,
+        facts=facts,
+    )
+
+
+def _run(
+    prepared: Prepared,
+    run_directory: RunDirectory,
+    directory: Path,
+    command: str,
+    say: Say,
+    start: float,
+    group: Processes,
+) -> PretrainOutcome:
+    settings, goal, model = prepared.settings, prepared.goal, prepared.model
+    parts: list[Exercise] = []
+    if prepared.held is not None and len(prepared.held):
+        parts = validation_parts(prepared.held, goal, settings)
+    device = next(model.parameters()).device
+    mean_length = min(settings.max_length, prepared.documents.n_tokens / max(1, len(prepared.documents)))
+    watch = Watch(
+        store=run_directory.store,
+        write_model=lambda place: write_checkpoint(place, model, prepared.tokenizer),
+        going_on=f"Continue with: {command}",
+        say=say,
+        peak=measured_peak(settings.precision, device),
+        per_token=operations_per_token(model, goal.asked_share(), mean_length),
+    )
+    for line in _news(prepared, watch, parts, group):
+        say(line)
+    found = run_directory.store.newest()
+    if found is not None:
+        say(f"Going on from step {found.step:,} ({found.path}).")
+    state = pretrain_model(model, goal, prepared.documents, parts, settings, watch, group)
+    with interruptible(watch.going_on):
+        return group.first_does(
+            lambda: write_outcome(
+                directory, prepared, state, watch, command, seconds=time.perf_counter() - start, processes=group.count
+            )
+        )
+
+
+def _news(prepared: Prepared, watch: Watch, parts: list[Exercise], group: Processes) -> list[str]:
+    """What a run says before it trains."""
+    settings, documents = prepared.settings, prepared.documents
+    count = sum(p.numel() for p in prepared.model.parameters())
+    held = sum(part.total_tokens for part in parts)
+    judged = f"{held:,} more to judge by" if held else "none to judge by: there is one document; give --eval"
+    end = [f"{value:,g} {name}" for name in ("minutes", "steps", "epochs") if (value := getattr(settings, name))]
+    several = f" on {group.count} processes" if group.count > 1 else ""
+    return [
+        f"{documents.n_tokens:,} tokens of {len(documents):,} documents to train on, {judged}.",
+        f"Learning {WORDS[settings.objective]} with {count / 1e6:,.1f} million parameters in {settings.precision}"
+        f"{several}, for {' or '.join(end)}; rows of {settings.max_length} tokens, {settings.batch_tokens:,} a step.",
+        f"This machine multiplies {watch.peak / 1e9:,.0f} GFLOP/s; a token takes {watch.per_token / 1e6:,.0f} MFLOP.",
+    ]
+
+
+def _corpus(sources: list[Path], tokenizer: Any, place: Path, say: Say, group: Processes) -> Any:
+    """The shards, made of text files first if need be."""
+    if len(sources) == 1 and is_shards(sources[0]):
+        corpus = open_shards(sources[0])
+    else:
+        group.first_does(lambda: build_shards(sources, place, tokenizer=tokenizer, say=say) and None)
+        corpus = open_shards(place)
+    corpus.check_tokenizer(tokenizer)
+    return corpus
+
+
+def _tokenizer_place(options: dict[str, Any], sources: list[Path], source: Path | None) -> str | Path:
+    if options["tokenizer"] is not None:
+        return options["tokenizer"]
+    if source is not None:
+        return source
+    inside = sources[0] / "tokenizer"
+    if len(sources) == 1 and inside.is_dir():
+        return inside
+    raise UsageError(
+        "no tokeniser: give --tokenizer DIR, or --model to go on with one. To learn a vocabulary from the same text: "
+        "bothways tokenizer train FILES -o DIR."
+    )
+
+
+def _settings(options: dict[str, Any], objective: str, limit: int | None) -> PretrainSettings:
+    asked = options["max_length"]
+    if asked is not None and limit is not None and asked > limit:
+        raise UsageError(f"max_length is {asked}; this model reads at most {limit} tokens.")
+    ends = {name: options[name] for name in ("minutes", "steps", "epochs")}
+    if not any(value is not None for value in ends.values()):
+        ends["epochs"] = 1
+    device = best_device()
+    going_on = options["model"] is not None
+    rate = options["learning_rate"]
+    named = None if going_on else str(options["config"] or "mini")
+    ramp = options["batch_ramp"]
+    return PretrainSettings(
+        objective=objective,
+        max_length=asked or min(128, limit or 128),
+        batch_tokens=options["batch_tokens"] or BATCH_TOKENS,
+        ramp_steps=ramp if ramp is not None else (0 if going_on else RAMP_STEPS),
+        learning_rate=rate if rate is not None else learning_rate(named, options["lora"]),
+        warmup=options["warmup"],
+        optimizer=options["optimizer"],
+        weight_decay=options["weight_decay"],
+        mask_rate=parse_rate(options["mask_rate"]),
+        whole_words=bool(options["whole_words"]),
+        seed=options["seed"],
+        precision=resolve_precision(options["precision"], device),
+        max_tokens=MAX_TOKENS.get(device.type, MAX_TOKENS_ELSEWHERE),
+        checkpoint_steps=options["checkpoint_steps"],
+        **ends,
+    )
+
+
+def parse_rate(asked: Any) -> tuple[float, float]:
+    """``0.15``, ``"0.15"`` or ``"0.3:0.15"`` as the rates of the beginning and the end.
+
+    Raises:
+        UsageError: it cannot be read so.
+    """
+    if isinstance(asked, (tuple, list)):
+        parts: list[Any] = list(asked)
+    else:
+        parts = str(asked).split(":")
+    try:
+        numbers = [float(part) for part in parts]
+        start, end = numbers if len(numbers) == 2 else (*numbers, *numbers)
+    except (TypeError, ValueError):
+        raise UsageError(f"mask_rate is {asked!r:.40}; expected a share such as 0.15, or two: 0.3:0.15.") from None
+    return start, end
+
+
+def _check(options: dict[str, Any], sources: list[Path], directory: Path) -> None:
+    """Refuse before any work what cannot be."""
+    objective = objective_named(options["objective"])
+    if not sources:
+        raise UsageError("no data was given: a directory of shards, or files of text.")
+    missing = [str(path) for path in sources if not path.exists()]
+    if missing:
+        raise UsageError(f"{', '.join(missing[:3])}: no such file or directory.")
+    if options["model"] is not None and options["config"] is not None:
+        raise UsageError("--config is for random weights and --model goes on with some: give one of them.")
+    if options["lora"] is not None and options["model"] is None:
+        raise UsageError("--lora learns beside a model that is there: name it with --model.")
+    if options["precision"] not in PRECISIONS:
+        raise UsageError(f"precision is {options['precision']!r}; expected one of {', '.join(PRECISIONS)}.")
+    if options["config"] is None and options["model"] is None:
+        options["config"] = "mini"
+    if options["whole_words"] and objective in ("clm", "span"):
+        raise UsageError(f"--whole-words is about masked words, and --objective {objective} hides none. Drop it.")
+    _settings(options, objective, None)
+    check_output(directory, sources)
+
+
+def _identity(options: dict[str, Any], sources: list[Path]) -> dict[str, Any]:
+    """What makes a run this run."""
+    from bothways.corpus import content_of
+
+    apart = ("checkpoint_steps", "model", "config", "tokenizer")
+    identity = {name: value for name, value in options.items() if name not in apart and value is not None}
+    identity["data"] = content_of(sources)
+    if options["model"] is not None:
+        identity |= model_identity(str(options["model"]), resolve_model(options["model"]))
+    elif options["config"] is not None:
+        path = Path(options["config"])
+        identity["config"] = path.read_text("utf-8") if path.is_file() else str(options["config"])
+    return identity
+
+
+def _paths(data: Any) -> list[Path]:
+    return [Path(path) for path in ([data] if isinstance(data, (str, os.PathLike)) else data)]
+
+
+def _plain_paths(data: Any) -> list[str]:
+    return [str(path) for path in _paths(data)]
+
+
+def _named(options: dict[str, Any]) -> dict[str, Any]:
+    """Options as the command line has them."""
+    names = {"evaluation": "eval"}
+    defaults = {"warmup": 0.05, "optimizer": "adamw", "weight_decay": 0.01, "mask_rate": 0.15, "precision": "auto"}
+    shown = {
+        names.get(name, name): value
+        for name, value in options.items()
+        if value not in (None, False) and value != defaults.get(name)
+    }
+    return {
+        k: ":".join(map(str, v)) if k == "mask_rate" and isinstance(v, (tuple, list)) else v for k, v in shown.items()
+    }
+
+
+def _silent(line: str) -> None:
+    """Say nothing."""
+
+
+__all__ = ["pretrain"]
