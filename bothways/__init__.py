@@ -190,6 +190,7 @@ _WHERE: dict[str, str] = {
     "Seq2SeqTrainer": "bothways.trainer.seq2seq",
     "set_seed": "bothways.engine.seeds",
     "train": "bothways.training",
+    "train_tokenizer": "bothways.tokenizers.new_tokenizer",
     "pretrain": "bothways.pretraining",
     "pipeline": "bothways.pipelines",
     "Pipeline": "bothways.pipelines.base",
