@@ -125,11 +125,13 @@ def write_record(work: Path, number: int, source: Source, parts: int) -> None:
 
 
 def read_record(work: Path, number: int) -> tuple[Source, int] | None:
-    """What is known of a file that was read to its end, and its number of parts; None if it was not."""
+    """What is known of a file that was read to its end, and its number of parts; None if one of these is not there."""
     path = _record_path(work, number)
     if not path.is_file():
         return None
     content = read_json(path, error=DataError)
+    if not all(part_path(work, number, part).is_file() for part in range(content["parts"])):
+        return None
     return Source(**content["source"]), content["parts"]
 
 

@@ -79,8 +79,9 @@ def test_empty_bins_do_not_make_documents_alike():
     rows = np.stack([signature(rng.integers(0, 30_000, 20)) for _ in range(300)])
     assert (rows == EMPTY).mean() > 0.9
     keys = band_keys(rows)
-    same = np.array([np.unique(keys[:, band], return_counts=True)[1].max() for band in range(BANDS)])
-    assert same.max() <= 2 and (same == 2).sum() <= 3
+    # two documents agree by chance where the next full bin and its number (16 bits) are the same, then in several bands
+    shared = sum(len(keys) - len(np.unique(keys[:, band])) for band in range(BANDS))
+    assert shared < 20
 
 
 @given(st.lists(st.sampled_from([b"a" * 16, b"b" * 16, b"a" * 15 + b"b", b"b" + b"a" * 15]), max_size=12))

@@ -6,6 +6,9 @@ import errno
 import os
 import shutil
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ import pytest
 from bothways import files
 from bothways.corpus import build_shards, open_shards, parts, workers, writing
 from bothways.errors import BothwaysError, DataError, UsageError
+from bothways.tokenizers import AutoTokenizer
 from tests.corpus.small import contents, documents, small_parts, wordpiece
 
 
@@ -164,10 +168,9 @@ def test_going_on_with_more_processes_and_another_size_of_shards(inputs, tmp_pat
     assert contents(tmp_path / "shards") == contents(tmp_path / "whole")
 
 
-def test_a_killed_worker_is_a_sentence(inputs, tmp_path, monkeypatch):
-    monkeypatch.setenv("BOTHWAYS_TEST_KILL", "1")
+def test_a_killed_worker_is_a_sentence(inputs, tmp_path):
     tokenizer, names, expected = inputs
-    deadly = Deadly(tokenizer)
+    deadly = Deadly(tokenizer, parent=False)
     with pytest.raises(
         BothwaysError, match="One of the 2 processes that tokenise was killed from outside.*fewer --jobs"
     ):
@@ -176,19 +179,41 @@ def test_a_killed_worker_is_a_sentence(inputs, tmp_path, monkeypatch):
     assert contents(tmp_path / "shards") == expected
 
 
-class Deadly:
-    """A tokeniser that kills the process that reads with it."""
+def test_no_worker_outlives_its_parent(inputs, tmp_path):
+    """The worker holds the other end of the pipe: reading it ends when the worker does."""
+    tokenizer, names, expected = inputs
+    tokenizer.save_pretrained(tmp_path / "tokenizer")
+    program = "import sys; from tests.corpus.test_unfinished_shards import lose_parent; lose_parent(*sys.argv[1:])"
+    words = [sys.executable, "-c", program, *names, tmp_path / "tokenizer", tmp_path / "shards"]
+    done = subprocess.run(words, capture_output=True, timeout=120, cwd=Path(__file__).parents[2])
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    go(inputs, tmp_path / "shards")
+    assert contents(tmp_path / "shards") == expected
 
-    def __init__(self, tokenizer):
-        self._own = tokenizer
+
+def lose_parent(*words):
+    *names, tokenizer, directory = words
+    with pytest.MonkeyPatch.context() as patch:
+        small_parts(patch)
+        deadly = Deadly(AutoTokenizer.from_pretrained(tokenizer), parent=True)
+        build_shards(names, directory, tokenizer=deadly, jobs=2, shard_tokens=60)
+
+
+class Deadly:
+    """A tokeniser that kills the process that reads with it, or its parent, unless that process made it."""
+
+    def __init__(self, tokenizer, parent):
+        self._own, self._process, self._parent = tokenizer, os.getpid(), parent
 
     def __getattr__(self, name):
-        if name.startswith("__") or name == "_own":
+        if name.startswith("_"):
             raise AttributeError(name)
         return getattr(self._own, name)
 
     def __call__(self, *arguments, **options):
-        os.kill(os.getpid(), signal.SIGKILL)
+        if os.getpid() != self._process:
+            os.kill(self._process if self._parent else os.getpid(), signal.SIGKILL)
+        return self._own(*arguments, **options)
 
 
 def stop_after(inputs, directory, count):
