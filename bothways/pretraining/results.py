@@ -127,8 +127,8 @@ def notes(settings: PretrainSettings, state: PretrainState) -> tuple[str, ...]:
         return ()
     return (
         f"The {settings.minutes:g} minutes were over after {done} step{'s' * (done != 1)} of about "
-        f"{seconds / done:,.1f} s, too few to learn from: {FEW_STEPS} or more are needed. Give more --minutes, or fewer "
-        f"--batch-tokens (now {settings.batch_tokens:,}).",
+        f"{seconds / done:,.1f} s, too few to learn from: {FEW_STEPS} or more are needed. Give more --minutes, or "
+        f"fewer --batch-tokens (now {settings.batch_tokens:,}).",
     )
 
 

@@ -9,14 +9,16 @@ are the engine's.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
-from bothways.errors import TokenizerError
 from bothways.tokenizers.train_pairs import Pairs
+from bothways.tokenizers.train_parts import choose_alphabet, parts_of, too_small
+from bothways.tokenizers.train_seeds import Ints, Letters
+
+MAX_LETTERS = 20_000_000  # of distinct words, about 1.5 GB; beyond, the rarest words are left out
 
 
 class Merges(NamedTuple):
@@ -54,14 +56,13 @@ def learn_merges(
     """
     alphabet = choose_alphabet(words, limit_alphabet, initial_alphabet)
     prefix, suffix = prefix or "", suffix or ""
-    parts = _parts(words, set(alphabet))
-    letters = [_marked(part, prefix, suffix) for part in parts]
-    marked = sorted({letter for row in letters for letter in row}.difference(alphabet))
+    parts = parts_of(words, alphabet, divide=False, max_letters=MAX_LETTERS)
+    forms, form_of = _letter_forms(parts, prefix, suffix)
+    marked = sorted(set(forms).difference(alphabet))
     vocab = {token: index for index, token in enumerate(dict.fromkeys([*special_tokens, *marked, *alphabet]))}
     if vocab_size < len(vocab):
         raise too_small(vocab_size, len(vocab), len(special_tokens), limit_alphabet)
-    symbols = np.fromiter((vocab[letter] for row in letters for letter in row), dtype=np.int32)
-    pairs = Pairs(parts, symbols, min_frequency)
+    pairs = Pairs(parts, np.array([vocab[form] for form in forms], dtype=np.int32)[form_of], min_frequency)
     tokens = list(vocab)
     merges: dict[tuple[str, str], None] = {}
     while len(tokens) < vocab_size and (pair := pairs.most_frequent()) is not None:
@@ -77,41 +78,15 @@ def learn_merges(
     return Merges(vocab, list(merges))
 
 
-def choose_alphabet(words: Mapping[str, int], limit: int | None, initial: Iterable[str] = ()) -> list[str]:
-    """The most frequent characters of the words beside the initial ones, at most ``limit``, in alphabetical order."""
-    counts: Counter[str] = Counter()
-    for word, times in words.items():
-        for char in word:
-            counts[char] += times
-    kept = set(initial)
-    for char, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
-        if limit is not None and len(kept) >= limit:
-            break
-        kept.add(char)
-    return sorted(kept)
-
-
-def too_small(vocab_size: int, needed: int, n_special: int, limit_alphabet: int | None) -> TokenizerError:
-    """The error that says how many entries are needed."""
-    limit = "none now" if limit_alphabet is None else f"{limit_alphabet:,} now"
-    return TokenizerError(
-        f"vocab_size is {vocab_size}, but {n_special} special tokens and the letters of the texts already take "
-        f"{needed}. Raise vocab_size to {needed} or more, or lower limit_alphabet ({limit})."
-    )
-
-
-def _parts(words: Mapping[str, int], alphabet: set[str]) -> dict[str, int]:
-    """Words without the letters that are not kept, as the engine's trainer leaves them out."""
-    parts: dict[str, int] = {}
-    for word, times in words.items():
-        part = word if alphabet.issuperset(word) else "".join(char for char in word if char in alphabet)
-        if part:
-            parts[part] = parts.get(part, 0) + times
-    return dict(sorted(parts.items()))
-
-
-def _marked(word: str, prefix: str, suffix: str) -> list[str]:
-    """Letters as they look at their places: ``["l", "##o", "##w"]``."""
-    letters = [word[0], *(prefix + char for char in word[1:])] if prefix else list(word)
-    letters[-1] += suffix
-    return letters
+def _letter_forms(parts: Mapping[str, int], prefix: str, suffix: str) -> tuple[list[str], Ints]:
+    """Letters as they look at their places, such as ``##l``, and for each letter of all parts which of them it is."""
+    letters = Letters.of(list(parts))
+    is_inside, is_last = np.ones((2, len(letters.codes)), dtype=np.int64)
+    is_inside[letters.begins] = 0
+    is_last[letters.room > 1] = 0
+    marks = is_inside * bool(prefix) * 2 + is_last * bool(suffix)
+    keys, form_of = np.unique(letters.codes * 4 + marks, return_inverse=True)
+    forms = [
+        (prefix if key & 2 else "") + chr(key >> 2) + (suffix if key & 1 else "") for key in keys.tolist()
+    ]  # fmt: skip
+    return forms, form_of

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from bothways.tokenizers.train_seeds import Ints, Letters
 
+Places = NDArray[np.int32]
+
 _SHIFT = 32  # a pair is one number, which sorts like the two
 _MASK = (1 << _SHIFT) - 1
 
@@ -42,9 +44,9 @@ class Pairs:
         self._times = np.repeat(times, letters.lengths)
         self._least = max(1, min_frequency)
         self._counts: dict[int, int] = {}
-        self._where: dict[int, list[Ints]] = {}
+        self._where: dict[int, list[Places]] = {}
         self._queue: list[tuple[int, int]] = []
-        self._add(np.flatnonzero(self._next >= 0))
+        self._add(np.flatnonzero(self._next >= 0).astype(np.int32))
         heapify(self._queue)
 
     def most_frequent(self) -> tuple[int, int] | None:
@@ -72,7 +74,7 @@ class Pairs:
         before, after = self._last[first], self._next[first]
         self._add(np.unique(np.concatenate([before[before >= 0], first[after >= 0]])))
 
-    def _found(self, pair: int, left: int, right: int) -> Ints:
+    def _found(self, pair: int, left: int, right: int) -> Places:
         """Where the pair stands now, without overlaps."""
         first = np.unique(np.concatenate(self._where.pop(pair)))
         second = self._next[first]
@@ -85,11 +87,11 @@ class Pairs:
         inside = number - np.maximum.accumulate(np.where(begins, number, 0))
         return first[inside % 2 == 0]
 
-    def _keys(self, places: Ints) -> Ints:
+    def _keys(self, places: Places) -> Ints:
         left = self._symbol[places].astype(np.int64)
         return left << _SHIFT | self._symbol[self._next[places]]
 
-    def _remove(self, places: Ints, merged: int) -> None:
+    def _remove(self, places: Places, merged: int) -> None:
         keys, inverse = np.unique(self._keys(places), return_inverse=True)
         for key, times in zip(keys.tolist(), _sums(inverse, self._times[places]), strict=True):
             if key != merged and key in self._counts:
@@ -99,7 +101,7 @@ class Pairs:
                 else:
                     del self._counts[key], self._where[key]
 
-    def _add(self, places: Ints) -> None:
+    def _add(self, places: Places) -> None:
         if not len(places):
             return
         keys = self._keys(places)

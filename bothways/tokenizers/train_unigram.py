@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bothways.tokenizers.train_lattice import Lattice
-from bothways.tokenizers.train_merges import choose_alphabet, too_small
+from bothways.tokenizers.train_parts import choose_alphabet, parts_of, too_small
 from bothways.tokenizers.train_seeds import Floats, Seeds, find_seeds
 
-MAX_WORD_CHARS = 256  # longer words are cut; a piece is far shorter
+MAX_LETTERS = 4_000_000  # of distinct words, about 1 GB; beyond, the rarest words are left out
 _PENALTY = 1e-4  # by which each letter that no text uses is worse than the one before, as in the engine's trainer
 _LEAST = 0.5  # pieces that are expected less often go at once
 
@@ -69,25 +69,13 @@ def learn_unigram(
     if room < len(alphabet):
         needed = len(first) + len(last) + len(alphabet)
         raise too_small(vocab_size, needed, len(first) + len(last), limit_alphabet)
-    parts = _parts(words, set(alphabet))
+    parts = parts_of(words, alphabet, divide=True, max_letters=MAX_LETTERS)
     seeds = find_seeds(parts, max_piece_length, most=max(10 * vocab_size, 100_000))
     pieces, scores = _shrunk(parts, seeds, int(room * 1.1), shrinking_factor, n_sub_iterations)
     reserved = {*first, *last}
     chosen = _final(pieces, scores, alphabet, room, reserved)
     entries = [*((token, 0.0) for token in first), *chosen, *((token, 0.0) for token in last)]
     return UnigramVocabulary(entries, first.index(unk_token))
-
-
-def _parts(words: Mapping[str, int], alphabet: set[str]) -> dict[str, int]:
-    """Words without the letters that are not kept, which divide them, and of bounded length."""
-    parts: dict[str, int] = {}
-    for word, times in words.items():
-        kept = word if alphabet.issuperset(word) else "".join(c if c in alphabet else "\0" for c in word)
-        for part in kept.split("\0") if kept is not word else [word]:
-            for start in range(0, len(part), MAX_WORD_CHARS):
-                piece = part[start : start + MAX_WORD_CHARS]
-                parts[piece] = parts.get(piece, 0) + times
-    return dict(sorted(parts.items()))
 
 
 def _shrunk(

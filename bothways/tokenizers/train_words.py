@@ -20,6 +20,7 @@ import itertools
 import json
 import re
 import tempfile
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -136,18 +137,23 @@ class WordCounter:
             self._words[word] += times
 
     def _merged(self) -> dict[str, int]:
-        """The totals of all runs: the most frequent words, as many as fit, and of equal ones all or none."""
+        """The totals of all runs: the most frequent words, about as many as fit; of equal ones those of low hashes."""
         self._runs.append(_written(self._words))
         self._words.clear()
         sizes: Counter[int] = Counter(total for _, total in _totals(self._runs))
-        least, kept = 1, sum(sizes.values())
-        for times in sorted(sizes)[:-1]:
-            if kept <= self._max_words:
+        least, room = 0, self._max_words
+        for least in sorted(sizes, reverse=True):
+            if sizes[least] > room:
                 break
-            kept -= sizes[times]
-            self.n_left_out += sizes[times]
-            least = times + 1
-        return {word: total for word, total in _totals(self._runs) if total >= least}
+            room -= sizes[least]
+        highest = 2**32 * room // sizes[least]  # all of them where all are kept
+        kept = {
+            word: total
+            for word, total in _totals(self._runs)
+            if total > least or (total == least and zlib.crc32(word.encode("utf-8", "surrogatepass")) < highest)
+        }
+        self.n_left_out = sum(sizes.values()) - len(kept)
+        return kept
 
 
 def _splitter_of(engine: Tokenizer) -> Any:

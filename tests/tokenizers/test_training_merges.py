@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from bothways.errors import TokenizerError
-from bothways.tokenizers.train_merges import choose_alphabet, learn_merges
+from bothways.tokenizers.train_merges import learn_merges
+from bothways.tokenizers.train_parts import choose_alphabet, parts_of
 
 WORDS = {"low": 5, "lowest": 2, "newer": 6, "wider": 3, "new": 2}
 
@@ -88,3 +89,14 @@ def test_the_alphabet_is_the_most_frequent_letters():
     assert choose_alphabet({"aab": 2, "c": 2, "d": 1}, 3) == ["a", "b", "c"]
     assert choose_alphabet({"aab": 2, "c": 2, "d": 1}, 3, "xy") == ["a", "x", "y"]
     assert choose_alphabet({"cab": 1}, None) == ["a", "b", "c"]
+
+
+def test_parts_of_words():
+    words = {"abcab": 2, "xbx": 1, "a" * 600: 1, "c": 4}
+    assert parts_of(words, "ab", divide=False, max_letters=1000) == {"a" * 88: 1, "a" * 256: 2, "abab": 2, "b": 1}
+    assert parts_of(words, "ab", divide=True, max_letters=1000) == {"a" * 88: 1, "a" * 256: 2, "ab": 4, "b": 1}
+    assert parts_of(words, "abcx", divide=True, max_letters=7) == {"abcab": 2, "c": 4}
+    many = {f"{n:03d}": 1 + n // 60 for n in range(100)}
+    kept = parts_of(many, "0123456789", divide=True, max_letters=180)
+    assert len(kept) == 60 and sum(times == 2 for times in kept.values()) == 40 and list(kept) == sorted(kept)
+    assert kept == parts_of(dict(reversed(many.items())), "0123456789", divide=True, max_letters=180)

@@ -106,11 +106,13 @@ def test_more_words_than_memory_holds_lose_the_rarest_in_any_order():
     assert none == 0 and len(everything) == 40
     few, left_out = counted(texts, max_parts=3, max_words=10)
     assert counted(texts[::-1], max_parts=7, max_words=10) == (few, left_out)
-    assert 0 < len(few) <= 10 and left_out == 40 - len(few)
-    assert min(few.values()) > max(times for word, times in everything.items() if word not in few)
+    assert 5 <= len(few) <= 15 and left_out == 40 - len(few)  # about ten: hashes decide between equals
+    assert min(few.values()) >= max(times for word, times in everything.items() if word not in few)
     assert all(everything[word] == times for word, times in few.items())
-    same, _ = counted(texts, max_parts=3, max_words=39)  # runs are merged to the same totals
-    assert same == {word: everything[word] for word in same} and len(same) >= 30
+    equal, _ = counted([f"w{n}" for n in range(1000)], max_parts=50, max_words=100)
+    assert 60 < len(equal) < 140
+    most, _ = counted(texts, max_parts=3, max_words=39)  # runs are merged to the same totals
+    assert most == {word: everything[word] for word in most} and len(most) >= 35
 
 
 def test_what_is_no_text():
