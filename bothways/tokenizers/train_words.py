@@ -141,12 +141,12 @@ class WordCounter:
         self._runs.append(_written(self._words))
         self._words.clear()
         sizes: Counter[int] = Counter(total for _, total in _totals(self._runs))
-        least, room = 0, self._max_words
+        least, room = 0, self._max_words  # less than there are
         for least in sorted(sizes, reverse=True):
             if sizes[least] > room:
                 break
             room -= sizes[least]
-        highest = 2**32 * room // sizes[least]  # all of them where all are kept
+        highest = 2**32 * room // sizes[least]
         kept = {
             word: total
             for word, total in _totals(self._runs)

@@ -95,6 +95,7 @@ def test_parts_of_words():
     words = {"abcab": 2, "xbx": 1, "a" * 600: 1, "c": 4}
     assert parts_of(words, "ab", divide=False, max_letters=1000) == {"a" * 88: 1, "a" * 256: 2, "abab": 2, "b": 1}
     assert parts_of(words, "ab", divide=True, max_letters=1000) == {"a" * 88: 1, "a" * 256: 2, "ab": 4, "b": 1}
+    assert parts_of({"a\tb": 1}, "a\t", divide=False, max_letters=9) == {"a\t": 1}
     assert parts_of(words, "abcx", divide=True, max_letters=7) == {"abcab": 2, "c": 4}
     many = {f"{n:03d}": 1 + n // 60 for n in range(100)}
     kept = parts_of(many, "0123456789", divide=True, max_letters=180)
