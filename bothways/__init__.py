@@ -192,6 +192,7 @@ _WHERE: dict[str, str] = {
     "train": "bothways.training",
     "train_tokenizer": "bothways.tokenizers.new_tokenizer",
     "pretrain": "bothways.pretraining",
+    **dict.fromkeys(("build_shards", "open_shards"), "bothways.corpus"),
     "pipeline": "bothways.pipelines",
     "Pipeline": "bothways.pipelines.base",
     "TextClassificationPipeline": "bothways.pipelines.text_classification",

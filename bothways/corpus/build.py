@@ -8,30 +8,26 @@ from __future__ import annotations
 
 import os
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from bothways.corpus import plan
 from bothways.corpus.identity import tokenizer_identity
 from bothways.corpus.manifest import DOCUMENTS, MANIFEST, SENTENCES, Manifest, Source, content_hash, read_manifest
+from bothways.corpus.notes import notes_on
 from bothways.corpus.parts import encode_document
 from bothways.corpus.reading import is_shards, open_shards
-from bothways.corpus.sources import LONGEST, Reading, SourceFile, find_sources, text_parts
-from bothways.corpus.workers import Counts, working
+from bothways.corpus.sources import Reading, SourceFile, find_sources
+from bothways.corpus.tokenising import Done, tokenise_all
 from bothways.corpus.writing import Overview, Written, survey, write_shards
-from bothways.data.documents import DIVISIONS, is_plain
+from bothways.data.documents import DIVISIONS
 from bothways.errors import DataError, InputError, TokenizerError, UsageError
 from bothways.files import write_json
-from bothways.progress import progress_bar
 from bothways.tokenizers import PreTrainedTokenizerBase
 
 SHARD_TOKENS = 100_000_000
-_MANY_UNKNOWN = 0.01
-_ONE_DOCUMENT_BYTES = 100_000  # a file that is one document of more than this was hardly meant to be
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,29 +51,6 @@ class ShardReport:
     n_parts: int = 0
     n_parts_before: int = 0
     notes: tuple[str, ...] = ()
-
-
-@dataclass
-class _Done:
-    """Counts of a run."""
-
-    text_bytes: int = 0
-    n_documents: int = 0
-    n_tokens: int = 0
-    n_parts_before: int = 0
-    began: float = field(default_factory=time.monotonic)
-
-    def add(self, counts: Counts) -> None:
-        self.text_bytes += counts.text_bytes
-        self.n_documents += counts.n_documents
-        self.n_tokens += counts.n_tokens
-
-    def rate(self) -> str:
-        seconds = max(time.monotonic() - self.began, 1e-9)
-        return (
-            f"{self.text_bytes / seconds / 1e6:.1f} MB/s of text, {self.n_documents / seconds:,.0f} documents/s, "
-            f"{self.n_tokens / seconds:,.0f} tokens/s"
-        )
 
 
 def build_shards(
@@ -121,7 +94,7 @@ def build_shards(
     finished = plan.check_directory(directory)
     sources = find_sources(files)
     reading = Reading(text_column=text_column, divide=divide, format=format, encoding=encoding)
-    _check_places(tokenizer)
+    _check_tokenizer(tokenizer)
     identity = tokenizer_identity(tokenizer)
     settings = plan.settings(reading, keep_duplicates, shard_tokens)
     if finished:
@@ -131,8 +104,8 @@ def build_shards(
     dtype = "uint16" if identity["vocab_size"] <= 2**16 else "uint32"
     parts_depend_on = {**vars(reading), "tokenizer": identity["sha256"]}
     work = plan.begin(directory, parts_depend_on, sources)
-    done = _Done()
-    records = _tokenise_all(work, tokenizer, dtype, sources, reading, jobs, done)
+    done = Done()
+    records = tokenise_all(work, tokenizer, dtype, sources, reading, jobs, done)
     parts = [plan.part_path(work, i, k) for i, (_, count) in enumerate(records) for k in range(count)]
     if not parts:
         raise DataError(f"{', '.join(str(file.path) for file in sources)}: no text. Expected documents.")
@@ -175,7 +148,7 @@ def _report(
     say: Callable[[str], object] | None,
     **done: Any,
 ) -> ShardReport:
-    notes = _notes(manifest, sources)
+    notes = notes_on(manifest, sources)
     if say is not None:
         for note in notes:
             say(note)
@@ -191,7 +164,12 @@ def _check_numbers(jobs: int, shard_tokens: int, divide: str) -> None:
         raise UsageError(f"divide is {divide!r}; expected one of {', '.join(map(repr, DIVISIONS))}.")
 
 
-def _check_places(tokenizer: PreTrainedTokenizerBase) -> None:
+def _check_tokenizer(tokenizer: Any) -> None:
+    if not hasattr(tokenizer, "backend_tokenizer"):
+        raise InputError(
+            f"tokenizer is a {type(tokenizer).__name__}; expected a tokeniser of this library, such as "
+            "AutoTokenizer.from_pretrained(…) gives."
+        )
     try:
         encode_document(tokenizer, "a")
     except TokenizerError as problem:
@@ -199,64 +177,6 @@ def _check_places(tokenizer: PreTrainedTokenizerBase) -> None:
             f"{type(tokenizer).__name__} does not tell where its tokens are in a text, and sentences are found by "
             f"that ({problem}) Choose another tokeniser."
         ) from None
-
-
-def _tokenise_all(
-    work: Path,
-    tokenizer: PreTrainedTokenizerBase,
-    dtype: str,
-    sources: Sequence[SourceFile],
-    reading: Reading,
-    jobs: int,
-    done: _Done,
-) -> list[tuple[Source, int]]:
-    """All parts of all files on the disk; of each file what is known of it, and its number of parts."""
-    records: list[tuple[Source, int]] = []
-    total = sum(file.source.n_bytes for file in sources)
-    with working(jobs, tokenizer, dtype) as submit, progress_bar("Tokenising", total, "bytes") as advance:
-        waiting: deque[Future[Counts] | _ReadToItsEnd] = deque()
-        for number, file in enumerate(sources):
-            record = plan.read_record(work, number)
-            if record is not None:
-                done.n_parts_before += record[1]
-                advance(file.source.n_bytes)
-                records.append(record)
-                continue
-            source, count = file.source, 0
-            for part in text_parts(file, reading, advance):
-                source = part.so_far
-                if not part.texts:
-                    continue
-                path = plan.part_path(work, number, count)
-                count += 1
-                if path.is_file():
-                    done.n_parts_before += 1
-                else:
-                    waiting.append(submit(path, part.texts))
-                    _drain(waiting, 2 * jobs, work, done)
-                    advance(0, note=done.rate())
-            waiting.append(_ReadToItsEnd(number, source, count))
-            records.append((source, count))
-        _drain(waiting, 0, work, done)
-    return records
-
-
-class _ReadToItsEnd(NamedTuple):
-    """Stands behind the last part of a file."""
-
-    number: int
-    source: Source
-    parts: int
-
-
-def _drain(waiting: deque[Future[Counts] | _ReadToItsEnd], most: int, work: Path, done: _Done) -> None:
-    """Wait until no more than ``most`` parts are being made, in their order."""
-    while len(waiting) > most:
-        first = waiting.popleft()
-        if isinstance(first, _ReadToItsEnd):
-            plan.write_record(work, first.number, first.source, first.parts)
-        else:
-            done.add(first.result())
 
 
 def _manifest(
@@ -275,6 +195,7 @@ def _manifest(
         dtype=dtype,
         n_documents=int(kept.sum()),
         n_tokens=int(overview.lengths[kept].sum()),
+        n_tokens_read=int(overview.lengths.sum()),
         n_sentences=int(overview.sentence_counts[kept].sum()),
         n_exact_duplicates=int(overview.exact.sum()),
         n_near_duplicates=int(overview.near.sum()),
@@ -288,46 +209,3 @@ def _manifest(
         sources=tuple(sources),
         files=written.files,
     )
-
-
-def _notes(manifest: Manifest, sources: Sequence[SourceFile]) -> tuple[str, ...]:
-    """What the user should know, as sentences."""
-    notes = []
-    divide, format = manifest.settings["divide"], manifest.settings["format"]
-    hashes: dict[str, str] = {}
-    for source, file in zip(manifest.sources, sources, strict=True):
-        if not source.n_documents:
-            notes.append(f"{source.name} has no text.")
-        elif (
-            source.n_documents == 1
-            and source.text_bytes > _ONE_DOCUMENT_BYTES
-            and divide == "blank-lines"
-            and is_plain(file.path, format)
-        ):
-            notes.append(
-                f"{source.name} has no blank line: it is one document of {source.text_bytes:,} bytes. If each line is "
-                "a document, divide by lines (--divide lines); else put a blank line between documents."
-            )
-        first = hashes.setdefault(source.sha256, source.name)
-        if first is not source.name:
-            notes.append(f"{source.name} has the same content as {first}.")
-    if divided := sum(source.n_divided for source in manifest.sources):
-        pieces = sum(source.n_pieces - source.n_documents for source in manifest.sources) + divided
-        notes.append(
-            f"{divided:,} document{'s have' if divided > 1 else ' has'} more than {LONGEST:,} characters and "
-            f"{'were' if divided > 1 else 'was'} divided at white space, into {pieces:,} documents."
-        )
-    if manifest.n_empty:
-        notes.append(f"{manifest.n_empty:,} documents have no token for this tokeniser and were left out.")
-    if manifest.n_special:
-        notes.append(
-            f"{manifest.n_special:,} special tokens are written out in the texts; they stand in the shards as special "
-            "tokens. A tokeniser with split_special_tokens=True reads them as text."
-        )
-    read = manifest.n_unknown / max(manifest.n_tokens, 1)
-    if read > _MANY_UNKNOWN:
-        notes.append(
-            f"{read:.1%} of the tokens are unknown words: the vocabulary does not fit these texts. "
-            "'bothways tokenizer train' learns one from them."
-        )
-    return tuple(notes)

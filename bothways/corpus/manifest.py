@@ -65,7 +65,8 @@ class Manifest:
         n_documents, n_tokens, n_sentences: of the documents that were kept.
         n_exact_duplicates, n_near_duplicates: documents that were dropped.
         n_empty: documents without a token, such as of control characters alone, which were left out.
-        n_special, n_unknown: tokens that are special ones written out in a text, and words the vocabulary lacks.
+        n_tokens_read: tokens of all documents, those of dropped ones included.
+        n_special, n_unknown: of these, special ones written out in a text, and unknown words.
         content_sha256: of tokens, documents and sentences, wherever the files are cut.
         settings: how files were read and what was dropped.
         sources: files that were read, in their order.
@@ -80,6 +81,7 @@ class Manifest:
     n_exact_duplicates: int
     n_near_duplicates: int
     n_empty: int
+    n_tokens_read: int
     n_special: int
     n_unknown: int
     content_sha256: str

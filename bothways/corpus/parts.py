@@ -37,7 +37,7 @@ class Part:
         digests: hashes of the tokens of each document, uint8 (D, 16).
         signatures: uint16 (D, K).
         keys: uint32 (D, B).
-        counts: int64 (3,): texts that gave no token, tokens that are special, unknown words.
+        counts: int64 (3,): texts that gave no token, special tokens, unknown words.
     """
 
     tokens: NDArray[Any]
@@ -62,13 +62,8 @@ def tokenise(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], dtype: st
     tokens = np.concatenate(rows) if rows else np.empty(0, dtype)
     signatures = np.array([signature(row) for row in rows], np.uint16).reshape(-1, BINS)
     digests = [hashlib.blake2b(row.tobytes(), digest_size=_DIGEST_BYTES).digest() for row in rows]
-    unknown = tokenizer.unk_token_id
-    special = [i for i in tokenizer.all_special_ids if i != unknown]
-    counts = (
-        len(texts) - len(rows),
-        np.isin(tokens, special).sum(),
-        0 if unknown is None else (tokens == unknown).sum(),
-    )
+    special, unknown = _special_ids(tokenizer)
+    counts = (len(texts) - len(rows), np.isin(tokens, special).sum(), np.isin(tokens, unknown).sum())
     return Part(
         tokens=tokens,
         lengths=np.array([len(row) for row in rows], np.int64),
@@ -101,6 +96,13 @@ def encode_document(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[NDAr
     # the first token that ends behind the place where a sentence begins, whatever white space it has before
     starts = np.unique(np.concatenate([[0], np.searchsorted(ends, places, side="right")]).astype(np.int64))
     return ids, starts[starts < len(ids)]
+
+
+def _special_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
+    """Ids of special tokens, and of the one for unknown words, unless that means something else too, as GPT-2's."""
+    means_more = [t for name, t in tokenizer.special_tokens_map.items() if name != "unk_token"]
+    unknown = [] if tokenizer.unk_token_id is None or tokenizer.unk_token in means_more else [tokenizer.unk_token_id]
+    return [i for i in tokenizer.all_special_ids if i not in unknown], unknown
 
 
 def write_part(path: Path, part: Part) -> None:

@@ -1,6 +1,6 @@
 """From parts to shards: duplicates are found, and what is kept is written in its order.
 
-Memory: some 230 bytes a document, and one part at a time.
+Memory: some 400 bytes a document, and one part at a time.
 
 Shapes: D documents of all parts together.
 """

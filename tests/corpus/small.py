@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from bothways.corpus import build, plan, sources
+from bothways.corpus import notes, plan, sources
 
 WORDS = "the cat sat on a mat and dogs ran to old towns with red hats".split()  # noqa: SIM905
 VOCABULARIES = Path(__file__).parent.parent / "tokenizers" / "vocabularies"
@@ -50,7 +50,7 @@ def small_parts(patch: Any, characters: int = 200, longest: int | None = None) -
     for module in (plan, sources):
         patch.setattr(module, "PART_CHARACTERS", characters)
     if longest is not None:
-        for module in (build, plan, sources):
+        for module in (notes, plan, sources):
             patch.setattr(module, "LONGEST", longest)
 
 

@@ -229,9 +229,9 @@ def test_what_else_is_said_of_texts(tokenizer, tmp_path):
     assert report.notes[0] == "blank.txt has no text."
     assert report.notes[1] == "copy.txt has the same content as a.txt."
     assert report.notes[2].startswith("2 documents have no token")
-    assert report.notes[3].startswith("2 special tokens are written out in the texts")
-    assert report.notes[4].startswith("50.0% of the tokens are unknown words")
-    assert (report.manifest.n_documents, report.manifest.n_tokens) == (1, 4)
+    assert report.notes[3].startswith("2 special tokens are written out in the texts, to be")
+    assert report.notes[4].startswith("25.0% of the tokens are unknown words")
+    assert (report.manifest.n_documents, report.manifest.n_tokens, report.manifest.n_tokens_read) == (1, 4, 8)
 
 
 def test_wide_tokens_above_65536(tmp_path):
@@ -300,12 +300,13 @@ def test_what_cannot_be_built(tokenizer, tmp_path):
         (text, bare, {}, UsageError, r"bare holds shards without a manifest \(tokens-00000\.bin\)"),
         (text, text, {}, UsageError, r"a\.txt is a file; expected a directory"),
         (text, text / "x", {}, UsageError, r"a\.txt is a file; expected a directory"),
+        (text, new, {"tokenizer": "name"}, InputError, "tokenizer is a str; expected a tokeniser of this library"),
         (text, new, {"jobs": 0}, InputError, "jobs is 0"),
         (text, new, {"shard_tokens": 0}, InputError, "shard_tokens is 0"),
         (text, new, {"divide": "pages"}, UsageError, "divide is 'pages'"),
     ):
         with pytest.raises(problem, match=sentence):
-            build_shards(files, output, tokenizer=tokenizer, **options)
+            build_shards(files, output, **{"tokenizer": tokenizer, **options})
         assert not (output / "manifest.json").exists()
         if new.exists():
             with pytest.raises(DataError, match="new are not finished: give the 'bothways shard' command again"):
