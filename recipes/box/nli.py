@@ -1,0 +1,122 @@
+"""Whether one text follows from another: MultiNLI and SNLI (samples), SICK and RTE. Zero-shot classification reads it.
+
+python -m recipes.box.nli --data DIR --output DIR
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from bothways import pipeline
+from bothways.evaluation.intervals import wilson_interval
+from recipes._common import data_file
+from recipes.box._common import Held, Recipe, Source, json_rows, make, options, samples, top_labels, write_rows
+from recipes.box.sentiment import ACCURACY, plain_rows
+
+LABELS = ("entailment", "neutral", "contradiction")
+NEWS = {"World": "world politics", "Sports": "sports", "Business": "business", "Sci/Tech": "science and technology"}
+NEWS_ROWS = 1_000
+
+
+def prepare(data: Path, place: Path) -> tuple[list[Path], Path, list[Held]]:
+    """Premise and hypothesis under the same names everywhere."""
+
+    def written(name: str, file: str) -> Path:
+        return write_rows(place / f"{name}.jsonl", pairs(json_rows(data_file(data, "nli", file))))
+
+    train = [
+        written("multinli", "multinli_train.jsonl.gz"),
+        written("snli", "snli_cad_train.jsonl.gz"),
+        written("sick", "sick_train.jsonl.gz"),
+        written("rte", "rte123_train.jsonl.gz"),
+    ]
+    chooses = written("snli-dev", "snli_cad_dev.jsonl.gz")
+    held = [
+        Held(name="MultiNLI, sample of dev", file=written("multinli-dev", "multinli_dev.jsonl.gz"), metrics=ACCURACY),
+        Held(name="SNLI with revisions, dev", file=chooses, metrics=ACCURACY),
+        Held(name="SICK trial", file=written("sick-trial", "sick_trial.jsonl.gz"), metrics=ACCURACY),
+    ]
+    return train, chooses, held
+
+
+def pairs(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, str]]:
+    """Rows with one of the three labels. What RTE calls not_entailment may be either of two, and is left out."""
+    for row in rows:
+        if row["label"] in LABELS:
+            yield {"premise": row["text_a"], "hypothesis": row["text_b"], "label": row["label"]}
+
+
+def news(data: Path, adapter: Path) -> list[dict[str, Any]]:
+    """Zero-shot accuracy on the topics of AG News, of which nothing was trained."""
+    rows = list(json_rows(data_file(data, "ag_news", "train.jsonl.gz")))
+    rows = rows[:: max(1, len(rows) // NEWS_ROWS)]
+    pipe = pipeline("zero-shot-classification", model=adapter, device=-1, dtype="float32")
+    found = pipe([row["text"] for row in rows], candidate_labels=list(NEWS.values()))
+    right = sum(answer["labels"][0] == NEWS[row["label"]] for answer, row in zip(found, rows, strict=True))
+    interval = wilson_interval(right, len(rows))
+    score = {"value": interval.estimate, "low": interval.low, "high": interval.high, "count": len(rows)}
+    return [{"data": "AG News, zero-shot, 4 topics", "metric": "accuracy", **score}]
+
+
+def calibrate(held: list[Held], pipe: Any) -> tuple[str, list[tuple[float, bool]]]:
+    """As a classifier of pairs."""
+    rows = plain_rows(held[0].file)
+    judge = pipeline("text-classification", model=pipe.model, tokenizer=pipe.tokenizer, device=-1)
+    asked = [{"text": row["premise"], "text_pair": row["hypothesis"]} for row in rows]
+    return held[0].name, top_labels(judge, asked, [row["label"] for row in rows])
+
+
+def answer(pipe: Any) -> list[dict[str, Any]]:
+    """Our own pairs, and texts with labels to choose from."""
+    judge = pipeline("text-classification", model=pipe.model, tokenizer=pipe.tokenizer, device=-1)
+    answers = []
+    for one in samples("nli"):
+        found = judge({"text": one["input"][0], "text_pair": one["input"][1]})
+        answers.append(one | {"answer": found["label"], "score": found["score"]})
+    for one in samples("zero-shot"):
+        found = pipe(one["input"], candidate_labels=one["labels"])
+        answers.append(one | {"answer": found["labels"][0], "score": found["scores"][0]})
+    return answers
+
+
+RECIPE = Recipe(
+    name="minilm-l6-nli",
+    task="text-classification",
+    rank=20,
+    settings={"epochs": 6, "learning_rate": 1e-3, "batch_size": 32, "max_length": 160, "warmup": 0.06},
+    sources=(
+        Source(
+            name="MultiNLI, sample of TaxiNLI",
+            used="training (train), scores (dev)",
+            licence="Computational Use of Data Agreement v1.0",
+        ),
+        Source(
+            name="SNLI, sample with counterfactual revisions",
+            used="training (train), choice of the epoch and scores (dev)",
+            licence="Apache 2.0",
+        ),
+        Source(name="SICK", used="training (train), scores (trial)", licence="CC BY-NC-SA 3.0"),
+        Source(name="RTE-1, 2, 3", used="training (entailments only)", licence="none stated"),
+        Source(name="AG News, sample", used="scores", licence="non-commercial use"),
+    ),
+    prepare=prepare,
+    calibrate=calibrate,
+    answer=answer,
+    further=news,
+    remarks=(
+        "It has learned from 16,000 pairs, a thirtieth of what larger models of this kind have: its probabilities for "
+        "labels of your own are a ranking more than a measure.",
+    ),
+)
+
+
+def main() -> None:
+    """Make the adapter."""
+    args = options(__doc__ or "", minutes=60)
+    make(RECIPE, args.data, args.output, minutes=args.minutes, box=args.box)
+
+
+if __name__ == "__main__":
+    main()

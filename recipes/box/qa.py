@@ -1,0 +1,133 @@
+"""Answers in texts, or that there is none: SQuAD 1.1, with questions put beside paragraphs that do not answer them.
+
+    python -m recipes.box.qa --data DIR --output DIR
+
+All paragraphs of the catalogue's part of SQuAD 2.0 stand in its development part of SQuAD 1.1, too. To train on the one
+would be to train on what the other scores: half of its articles choose the epoch and how sure "no answer" must be, the
+other half and SQuAD 1.1 are only scored.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bothways.data.squad import load_questions
+from bothways.files import write_text
+from bothways.metrics.question_answering import answer_exact
+from recipes._common import data_file
+from recipes.box._common import Held, Recipe, Source, make, options, samples
+
+BOTH = {"f1": "answer F1", "exact": "exact match"}
+UNANSWERABLE = 0.2
+"""Questions put beside another paragraph of their article, as a share of all questions."""
+MOST_TO_CALIBRATE = 2_000
+
+
+def prepare(data: Path, place: Path) -> tuple[list[Path], Path, list[Held]]:
+    """SQuAD 1.1 with further questions that have no answer, and SQuAD 2.0 in two halves."""
+    train = articles(data_file(data, "squad", "train-v1.1.json.gz"))
+    two = articles(data_file(data, "squad", "dev-v2.0-part.json.gz"))
+    one = articles(data_file(data, "squad", "dev-v1.1-part.json.gz"))
+    chooses = write_articles(place / "squad2-choosing.json", two[1::2])
+    rest = write_articles(place / "squad2-scoring.json", two[::2])
+    dev = write_articles(place / "squad1-dev.json", one)
+    made = write_articles(place / "train.json", [with_unanswerable(article, i) for i, article in enumerate(train)])
+    return (
+        [made],
+        chooses,
+        [
+            Held(name="SQuAD 1.1 dev-part", file=dev, metrics=BOTH),
+            Held(name="SQuAD 2.0 part, articles that chose nothing", file=rest, metrics=BOTH),
+        ],
+    )
+
+
+def articles(file: Path) -> list[dict[str, Any]]:
+    """The articles of a file of SQuAD."""
+    with gzip.open(file, "rt", encoding="utf-8") as opened:
+        return json.load(opened)["data"]
+
+
+def write_articles(file: Path, data: Sequence[dict[str, Any]]) -> Path:
+    """A file of SQuAD with these articles."""
+    write_text(file, json.dumps({"version": "v2.0", "data": list(data)}, ensure_ascii=False))
+    return file
+
+
+def with_unanswerable(article: dict[str, Any], seed: int) -> dict[str, Any]:
+    """The article with some of its questions again, beside a paragraph in which no answer to them stands."""
+    generator = random.Random(seed)
+    paragraphs = [paragraph | {"qas": list(paragraph["qas"])} for paragraph in article["paragraphs"]]
+    for number, paragraph in enumerate(article["paragraphs"]):
+        others = [i for i in range(len(paragraphs)) if i != number]
+        for question in paragraph["qas"]:
+            if not others or generator.random() >= UNANSWERABLE:
+                continue
+            other = paragraphs[generator.choice(others)]
+            if not any(answer["text"].lower() in other["context"].lower() for answer in question["answers"]):
+                lost = {"id": f"{question['id']}-elsewhere", "is_impossible": True, "answers": []}
+                other["qas"].append({"question": question["question"], **lost})
+    return article | {"paragraphs": paragraphs}
+
+
+def calibrate(held: list[Held], pipe: Any) -> tuple[str, list[tuple[float, bool]]]:
+    """Whether answers are right word for word, by their score."""
+    examples = load_questions(held[0].file).examples
+    examples = examples[:: max(1, len(examples) // MOST_TO_CALIBRATE)]
+    found = pipe([{"question": e.question, "context": e.context} for e in examples])
+    pairs = [
+        (f["score"], bool(answer_exact(f["answer"], e.answer_texts or ("",))))
+        for e, f in zip(examples, found, strict=True)
+    ]
+    return f"{len(examples):,} questions of {held[0].name}, exact answers", pairs
+
+
+def answer(pipe: Any) -> list[dict[str, Any]]:
+    """Three questions about the Eiffel Tower, and one that its paragraph does not answer."""
+    answers = []
+    asked = samples("qa")
+    context = asked[0]["context"]
+    for one in asked:
+        found = pipe(question=one["input"], context=context)
+        answers.append(one | {"context": context, "answer": found["answer"], "score": found["score"]})
+    return answers
+
+
+RECIPE = Recipe(
+    name="minilm-l6-qa",
+    task="question-answering",
+    rank=22,
+    settings={"epochs": 2, "learning_rate": 1e-3, "batch_size": 32, "warmup": 0.06},
+    sources=(
+        Source(name="SQuAD 1.1", used="training (train), scores (24 articles of dev)", licence="CC BY-SA 4.0"),
+        Source(
+            name="SQuAD 2.0, part",
+            used="choice of the epoch and of the threshold for no answer (9 articles), scores (10 others)",
+            licence="CC BY-SA 4.0",
+        ),
+    ),
+    prepare=prepare,
+    calibrate=calibrate,
+    answer=answer,
+    remarks=(
+        "It has learned no question that was written to mislead: 'no answer' is learned from questions beside other "
+        "paragraphs of their article.",
+        "It finds words of the text and makes none: questions for a yes, a count or a reason get a place in the text.",
+    ),
+    pipeline_options={"handle_impossible_answer": True},
+)
+
+
+def main() -> None:
+    """Make the adapter."""
+    args = options(__doc__ or "", minutes=150)
+    make(RECIPE, args.data, args.output, minutes=args.minutes, box=args.box)
+
+
+if __name__ == "__main__":
+    main()

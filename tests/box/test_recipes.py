@@ -1,0 +1,205 @@
+"""The recipes of the box, in miniature: one adapter is made from data to card; the others prepare and ask."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import lzma
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bothways import pipeline
+from bothways.data.squad import load_questions
+from bothways.data.tagged import load_tagged
+from bothways.errors import BothwaysError, UsageError
+from bothways.resolver.adapters import recorded_encoder
+from bothways.resolver.box import BOX_MODELS, read_card
+from recipes.box import _common, fill_mask, ner, nli, qa, sentiment
+from recipes.box._card import card_page, expected_error
+from tests.box.conftest import HEADS
+from tests.conftest import sentences
+
+pytestmark = pytest.mark.usefixtures("own_store")
+
+RECIPES = {"sentiment": sentiment, "ner": ner, "qa": qa, "nli": nli, "fill-mask": fill_mask}
+
+
+def put(path: Path, rows: list[dict]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with gzip.open(path, "wt", encoding="utf-8") as out:
+        out.writelines(json.dumps(row) + "\n" for row in rows)
+
+
+def rated(count: int, seed: int, more: str = "") -> list[dict]:
+    return [{"text": text + more, "label": int(label == "pos")} for text, label in sentences(count, seed)]
+
+
+@pytest.fixture
+def data(tmp_path) -> Path:
+    """The layout of the data catalogue, with a handful of rows in each file."""
+    root = tmp_path / "data"
+    put(root / "sst2/train.jsonl.gz", rated(160, 1))
+    put(root / "sst2/dev.jsonl.gz", rated(40, 2))
+    put(root / "imdb/train.jsonl.gz", sorted(rated(60, 3, "<br /><br />the end"), key=lambda row: row["label"]))
+    pairs = [
+        {"text_a": "a cat", "text_b": "the film", "label": label}
+        for label in ("entailment", "neutral", "contradiction", "not_entailment")
+    ]
+    for name in ("multinli_train", "multinli_dev", "snli_cad_train", "snli_cad_dev", "sick_train", "sick_trial"):
+        put(root / f"nli/{name}.jsonl.gz", pairs[:3])
+    put(root / "nli/rte123_train.jsonl.gz", [pairs[0], pairs[3]])
+    put(root / "ag_news/train.jsonl.gz", [{"text": "good film", "label": label} for label in nli.NEWS])
+    return root
+
+
+def test_an_adapter_is_made_from_data_to_card(data, tiny_model, tmp_path, monkeypatch):
+    box = tmp_path / "box"
+    monkeypatch.setattr("bothways.resolver.box.BOX_DIRECTORY", box)
+    fast = {"epochs": 6, "learning_rate": 5e-3, "batch_size": 16}
+    recipe = replace(sentiment.RECIPE, rank=4, settings=fast)
+    made = _common.make(recipe, data, tmp_path / "run", minutes=None, box=box, encoder=tiny_model)
+    assert made == box / "minilm-l6-sentiment"
+    names = {"adapter_config.json", "adapter_model.safetensors", "card.json", "config.json", "README.md"}
+    assert {path.name for path in made.iterdir()} == names
+    assert recorded_encoder(made) == recorded_encoder(tmp_path / "run")
+
+    card = read_card(BOX_MODELS[0])
+    main, reviews = card["scores"]
+    assert (main["data"], main["metric"], main["count"]) == ("SST-2 dev", "accuracy", 40)
+    assert main["low"] <= main["value"] <= main["high"] and main["value"] > 0.8
+    assert reviews["data"].startswith("IMDB") and reviews["count"] > 5
+    pipe = pipeline("sentiment-analysis")
+    rows = rated(40, 2)
+    found = pipe([row["text"] for row in rows])
+    right = sum(got["label"] == sentiment.NAMES[row["label"]] for got, row in zip(found, rows, strict=True))
+    assert main["value"] == pytest.approx(right / 40)
+    assert card["settings"]["rank"] == 4 and card["settings"]["learning_rate"] == 5e-3
+    assert card["weights"]["bytes"] == (made / "adapter_model.safetensors").stat().st_size
+    assert card["training"]["steps"] > 10 and 0 <= card["calibration"]["error"] <= 1
+    assert [one["answer"] for one in card["answers"]] == [
+        pipe(one["input"])[0]["label"] for one in _common.samples("sentiment")
+    ]
+    assert str(tmp_path) not in (made / "card.json").read_text() and "SST-2" in card["data"][0]["name"]
+
+    page = (made / "README.md").read_text()
+    assert page == card_page(card)
+    assert f"| SST-2 dev | accuracy | {main['value']:.3f} |" in page and "## Known failures" in page
+    with pytest.raises(UsageError, match="there is no sst2/train"):
+        sentiment.prepare(tmp_path, tmp_path)
+
+
+def test_too_large_for_the_box(filled_box, monkeypatch, tmp_path):
+    monkeypatch.setattr(_common, "MOST_BYTES", 5_000)
+    with pytest.raises(BothwaysError, match=r"the adapter has [\d,]+ bytes, at most 5,000 fit into the box"):
+        _common.write_adapter(filled_box / "minilm-l6-ner", tmp_path / "adapter")
+    assert not (tmp_path / "adapter").exists()
+
+
+def test_a_recipe_finds_the_same_files_again(data, tmp_path):
+    (train, other), dev, held = sentiment.prepare(data, tmp_path)
+    before = {file: file.read_bytes() for file in (train, other, dev, held[1].file)}
+    sentiment.prepare(data, tmp_path)
+    assert before == {file: file.read_bytes() for file in before}
+    reviews = [{row["text"] for row in sentiment.plain_rows(file)} for file in (other, held[1].file)]
+    assert all(reviews) and not reviews[0] & reviews[1]
+    assert {row["label"] for row in sentiment.plain_rows(held[1].file)} == set(sentiment.NAMES)
+    assert not any("<br" in text for text in reviews[0])
+
+
+def test_pairs_have_three_labels(data, tmp_path):
+    files, chooses, held = nli.prepare(data, tmp_path)
+    rows = [row for file in files for row in sentiment.plain_rows(file)]
+    assert {row["label"] for row in rows} == set(nli.LABELS) and len(rows) == 10
+    assert list(rows[0]) == ["premise", "hypothesis", "label"]
+    assert held[0].name.startswith("MultiNLI") and chooses == held[1].file
+
+
+def test_types_of_entities_are_mapped(tmp_path):
+    root = tmp_path / "data"
+    for path, text in {
+        "conll2003/eng.train.gz": "-DOCSTART- -X- O O\n\nEU NNP I-NP I-ORG\nand VBZ I-VP O\nGerman JJ I-NP I-MISC\n",
+        "conll2003/eng.testa.gz": "A NN I-NP I-LOC\nB NN I-NP B-LOC\n",
+        "wnut17/train.conll.gz": "Apple\tB-corporation\nPay\tB-product\nfor\tO\nAnn\tB-person\nLee\tI-person\n",
+        "wnut17/dev.conll.gz": "Queen\tB-group\nHero\tB-creative-work\nOslo\tB-location\n",
+    }.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(gzip.compress(text.encode()))
+    files, chooses, held = ner.prepare(root, tmp_path)
+    tags = [example.tags for file in (*files, chooses, held[1].file) for example in load_tagged(file).examples]
+    assert tags == [
+        ("B-ORG", "O", "B-MISC"),
+        ("B-ORG", "B-MISC", "O", "B-PER", "I-PER"),
+        ("B-LOC", "B-LOC"),
+        ("B-ORG", "B-MISC", "B-LOC"),
+    ]
+
+
+def squad(titles: list[str], questions: int = 6) -> bytes:
+    def paragraph(title: str, number: int) -> dict:
+        context = f"{title}{number} stands here. It is called word{number}."
+        qas = [
+            {
+                "id": f"{title}-{number}-{i}",
+                "question": f"What is number {number} called, asked {i}?",
+                "answers": [{"text": f"word{number}", "answer_start": context.index(f"word{number}")}],
+            }
+            for i in range(questions)
+        ]
+        return {"context": context, "qas": qas}
+
+    data = [{"title": title, "paragraphs": [paragraph(title, n) for n in (1, 2, 3)]} for title in titles]
+    return gzip.compress(json.dumps({"version": "1.1", "data": data}).encode())
+
+
+def test_questions_without_an_answer(tmp_path):
+    root = tmp_path / "data/squad"
+    root.mkdir(parents=True)
+    (root / "train-v1.1.json.gz").write_bytes(squad(["A", "B", "C"]))
+    (root / "dev-v1.1-part.json.gz").write_bytes(squad(["D", "E"]))
+    (root / "dev-v2.0-part.json.gz").write_bytes(squad(["D", "E", "F"]))
+    (train,), chooses, held = qa.prepare(tmp_path / "data", tmp_path)
+    examples = load_questions(train).examples
+    lost = [example for example in examples if example.is_impossible]
+    assert len(examples) - len(lost) == 54 and 3 <= len(lost) <= 20
+    for example in lost:  # the number in the question is not that of its paragraph
+        assert f"word{example.question.split()[3]}" not in example.context
+
+    def titles(file: Path) -> list[str]:
+        return [article["title"] for article in json.loads(file.read_text())["data"]]
+
+    assert titles(chooses) == ["E"] and titles(held[1].file) == ["D", "F"] and titles(held[0].file) == ["D", "E"]
+
+
+@pytest.mark.parametrize("kind", list(HEADS))
+def test_the_samples_are_asked(filled_box, kind):
+    recipe = RECIPES[kind].RECIPE
+    assert recipe.name == f"minilm-l6-{kind}" and recipe.name in [model.name for model in BOX_MODELS]
+    answers = recipe.answer(_common.pipeline_for(recipe, filled_box / recipe.name))
+    assert len(answers) >= 4 and all({"input", "expected", "answer", "score"} <= set(one) for one in answers)
+    assert all(0 <= one["score"] <= 1 for one in answers)
+
+
+def test_masked_words_are_counted(filled_box, tmp_path):
+    file = tmp_path / "valid.txt.xz"
+    file.write_bytes(lzma.compress(("Title\n" + "good film was bad " * 9 + "\n\nOther\nthe play\n").encode()))
+    pipe = _common.pipeline_for(fill_mask.RECIPE, filled_box / "minilm-l6-fill-mask")
+    found = list(fill_mask.masked(file, pipe, row=20))
+    assert found == list(fill_mask.masked(file, pipe, row=20))
+    assert 5 <= len(found) <= 10 and all(0 < sureness <= 1 for sureness, _ in found)
+    words = pipe("good [MASK] was bad", top_k=1)
+    logits = pipe.runner.masked_logits([pipe.tokenizer("good [MASK] was bad")["input_ids"]], [[2]])[0]
+    (word,), (sureness,) = fill_mask.best(logits)
+    assert int(word) == words[0]["token"] and float(sureness) == pytest.approx(words[0]["score"], abs=1e-6)
+
+
+def test_zero_shot_topics_are_scored(data, filled_box):
+    (score,) = nli.news(data, filled_box / "minilm-l6-nli")
+    assert score["count"] == 4 and score["value"] == 0.25  # four times the same text, once right
+
+
+def test_expected_error_by_hand():
+    assert expected_error([]) == 0.0
+    assert expected_error([(0.9, True), (0.9, True)]) == pytest.approx(0.1)
+    assert expected_error([(0.9, True), (0.9, False), (0.5, True), (0.5, False)]) == pytest.approx(0.2)
