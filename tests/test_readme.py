@@ -119,6 +119,11 @@ def write_task_data(place: Path) -> None:
     for name, rows in (("spans", spans), ("questions", questions), ("choices", choices)):
         (place / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n", encoding="utf-8")
     write_csv(place / "follows.csv", ("first", "second", "label"), pairs)
+    with (ROOT / "bothways" / "demo" / "messages.csv").open(encoding="utf-8", newline="") as file:
+        texts = [row["text"] for row in csv.DictReader(file)]
+    for name, own in (("corpus", texts[:200]), ("contracts", texts[200:320])):
+        documents = (" ".join(own[i : i + 4]) for i in range(0, len(own), 4))
+        (place / f"{name}.txt").write_text("\n\n".join(documents) + "\n", encoding="utf-8")
     (place / "gaps.txt").write_text("The library is [MASK] today.\n[MASK] me a [MASK].\n", encoding="utf-8")
 
 
