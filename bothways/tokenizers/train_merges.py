@@ -18,7 +18,7 @@ from bothways.tokenizers.train_pairs import Pairs
 from bothways.tokenizers.train_parts import choose_alphabet, parts_of, too_small
 from bothways.tokenizers.train_seeds import Ints, Letters
 
-MAX_LETTERS = 20_000_000  # of distinct words, about 1.5 GB; beyond, the rarest words are left out
+MAX_LETTERS = 10_000_000  # of distinct words, about 1 GB; beyond, the rarest words are left out
 
 
 class Merges(NamedTuple):
