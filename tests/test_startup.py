@@ -48,3 +48,22 @@ def test_help_loads_nothing_heavy(words):
 def test_a_wrong_use_is_answered_before_anything_heavy_is_loaded():
     loaded = loaded_after("import bothways.cli; assert bothways.cli.run(['train', '--epochs', 'many']) == 2")
     assert not loaded & HEAVY
+
+
+@pytest.mark.parametrize("kind", ["model", "adapter"])
+def test_an_answer_needs_no_compiler_and_no_statistics(tiny_model, tmp_path, kind):
+    """What a prediction from a fresh start loads: torch's compiler, which it may draw with, is 2 s of imports."""
+    from bothways import BertForSequenceClassification, add_lora, save_adapter
+
+    model = BertForSequenceClassification.from_pretrained(tiny_model)
+    if kind == "model":
+        model.save_pretrained(tmp_path / "model")
+        for file in ("vocab.txt", "tokenizer.json", "tokenizer_config.json"):
+            (tmp_path / "model" / file).write_bytes((tiny_model / file).read_bytes())
+    else:
+        add_lora(model, r=2)
+        save_adapter(model, tmp_path / "model")
+    words = ["predict", str(tmp_path / "model"), "a good film"]
+    lines = [f"import bothways.cli; assert bothways.cli.run({words!r}) == 0", "import torch"]
+    loaded = loaded_after("\n".join([*lines, "assert 'torch._dynamo' not in sys.modules"]))
+    assert "torch" in loaded and not loaded & {"transformers", "sklearn", "scipy", "pandas", "pyarrow", "sympy"}

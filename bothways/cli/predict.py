@@ -61,7 +61,6 @@ def predict_command(
 
     bothways predict MODEL reviews.csv    bothways predict --task sentiment "I loved it"
     """
-    from bothways.data.opening import check_readable
     from bothways.errors import UsageError
     from bothways.progress import progress_bar
 
@@ -73,6 +72,8 @@ def predict_command(
     if given.file is None and (text_column or encoding or file_format):
         raise UsageError("--text-column, --encoding and --format are for a file, and texts were given.")
     if given.file is not None and given.file != "-":
+        from bothways.data.opening import check_readable
+
         check_readable(Path(given.file))
     asked = Asked(
         top_k=top_k,
@@ -91,6 +92,8 @@ def predict_command(
         rows = read(given.file, text_column=text_column, format=file_format, encoding=encoding)
     if question is not None:
         rows = asking(question, rows)
+    if given.file is None and precision == "auto":
+        precision = "float32"  # for a few texts the form for bfloat16 costs more than it saves
     pipe = load_pipeline(way.task, given.model, precision)
     options = way.options(asked, pipe.model.config)
     if long_input == "window" and not way.divides:

@@ -16,7 +16,7 @@ from bothways.families.registry import Family, Head, register
 from bothways.nn.activations import activation
 from bothways.nn.block import BlockSpec
 from bothways.nn.dropout import Dropout
-from bothways.nn.embeddings import check_ids
+from bothways.nn.embeddings import check_ids, embedding
 from bothways.nn.stack import TransformerStack
 
 
@@ -147,7 +147,7 @@ class WordEmbeddings(nn.Module):
 
     def __init__(self, config: ModernBertConfig) -> None:
         super().__init__()
-        self.word_embeddings = nn.Embedding(config.vocab_size, config.hidden_size, padding_idx=config.pad_token_id)
+        self.word_embeddings = embedding(config.vocab_size, config.hidden_size, config.pad_token_id)
         self.LayerNorm = _norm(config)
         self.dropout = Dropout(config.embedding_dropout)
 

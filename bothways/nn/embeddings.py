@@ -13,6 +13,15 @@ from bothways.errors import InputError
 from bothways.nn.dropout import Dropout
 
 
+def embedding(rows: int, width: int, padding_idx: int | None = None) -> nn.Embedding:
+    """An embedding; without first values on the meta device, where torch would import its compiler to draw none.
+
+    Measured on two cores: the import takes longer than loading the model and answering a text.
+    """
+    nothing = torch.empty(rows, width) if torch.empty(0).is_meta else None
+    return nn.Embedding(rows, width, padding_idx, _weight=nothing)
+
+
 class Embeddings(nn.Module):
     """Sum of learned vectors for word, position and segment, then LayerNorm. Source: Devlin et al. 2019, section 3.
 
@@ -47,11 +56,11 @@ class Embeddings(nn.Module):
         self.first_position = first_position
         unused = first_position - 1 if first_position else None
         if vocab_size:
-            self.word_embeddings = nn.Embedding(vocab_size, hidden_size, padding_idx=padding_idx)
+            self.word_embeddings = embedding(vocab_size, hidden_size, padding_idx)
         if max_position_embeddings:
-            self.position_embeddings = nn.Embedding(max_position_embeddings, hidden_size, padding_idx=unused)
+            self.position_embeddings = embedding(max_position_embeddings, hidden_size, unused)
         if type_vocab_size:
-            self.token_type_embeddings = nn.Embedding(type_vocab_size, hidden_size)
+            self.token_type_embeddings = embedding(type_vocab_size, hidden_size)
         self.LayerNorm = nn.Identity() if layer_norm_eps is None else nn.LayerNorm(hidden_size, eps=layer_norm_eps)
         self.dropout = Dropout(hidden_dropout)
 
@@ -119,6 +128,10 @@ class ScaledEmbedding(nn.Embedding):
         super().__init__(num_embeddings, embedding_dim, padding_idx)
         self.embed_scale = embed_scale
 
+    def reset_parameters(self) -> None:
+        if not self.weight.is_meta:  # as in ``embedding``
+            super().reset_parameters()
+
     def forward(self, input: Tensor) -> Tensor:
         vectors = super().forward(input)
         return vectors if self.embed_scale == 1.0 else vectors * self.embed_scale
@@ -131,7 +144,7 @@ def with_rows(old: nn.Embedding, weight: Tensor, padding_idx: int | None) -> nn.
         if isinstance(old, ScaledEmbedding):
             new: nn.Embedding = ScaledEmbedding(rows, width, padding_idx, embed_scale=old.embed_scale)
         else:
-            new = nn.Embedding(rows, width, padding_idx)
+            new = embedding(rows, width, padding_idx)
     new.weight = weight if isinstance(weight, nn.Parameter) else nn.Parameter(weight)
     return new
 

@@ -10,6 +10,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from bothways.nn.embeddings import embedding
+
 
 class RelativeBias:
     """What is added to the scores of a query and a key, by their distance. Made once for all layers of a forward.
@@ -61,7 +63,7 @@ class RelativePositions(nn.Module):
         self.num_buckets = num_buckets
         self.max_distance = max_distance
         self.bidirectional = bidirectional
-        self.relative_attention_bias = nn.Embedding(num_buckets, num_heads)
+        self.relative_attention_bias = embedding(num_buckets, num_heads)
         self._remembered: tuple[tuple[int, int], Tensor] | None = None
 
     def forward(self, longest: int) -> RelativeBias:
