@@ -66,7 +66,8 @@ def documents_of(corpus: Any, chosen: NDArray[np.int64] | None = None) -> Docume
 def held_out(corpus: Any, seed: int) -> tuple[Documents, Documents | None]:
     """Documents to train on, and some drawn by ``seed`` to judge by: one per cent, at most about 100,000 tokens.
 
-    They are two at least, of which pairs can be made; none are held out of a corpus of fewer than four.
+    They are two at least, of which pairs can be made, and half of all at most; none are held out of a corpus of fewer
+    than four. Long ones, of which one would be more than twice that, are held out last, the shortest first.
     """
     lengths = np.diff(corpus.document_starts)
     count = len(lengths)
@@ -74,9 +75,10 @@ def held_out(corpus: Any, seed: int) -> tuple[Documents, Documents | None]:
         return documents_of(corpus), None
     order = np.random.default_rng([seed, count]).permutation(count)
     most = min(HELD_OUT_TOKENS, HELD_OUT_SHARE * lengths.sum())
+    order = order[np.argsort(np.maximum(lengths[order], 2 * most), kind="stable")]
     sums = np.cumsum(lengths[order])
     taken = int(np.searchsorted(sums, most)) + 1
     if sums[taken - 1] > 2 * most:  # one document may be most of a small corpus
         taken -= 1
-    taken = max(2, taken)
+    taken = min(max(2, taken), count // 2)
     return documents_of(corpus, np.sort(order[taken:])), documents_of(corpus, np.sort(order[:taken]))

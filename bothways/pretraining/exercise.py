@@ -18,16 +18,16 @@ from bothways.pretraining.rows import part_of
 class Exercise:
     """Attributes:
     batch: what is read; its labels (T,) are -100 where nothing is asked.
-    original_ids: int64 (T,), before anything was hidden; None if nobody asks.
     target: what an encoder-decoder model is to write; its labels are its ids.
     relation: int64 (B,), what is asked about the two texts of each row.
+    asked_share: how much of what is asked for in its step stands here, 0 to 1.
     step_rows, step_tokens: of the whole step that this is a part of.
     """
 
     batch: PackedBatch
-    original_ids: Tensor | None = None
     target: PackedBatch | None = None
     relation: Tensor | None = None
+    asked_share: float = 1.0
     step_rows: int = 0
     step_tokens: int = 0
 
@@ -41,12 +41,10 @@ class Exercise:
 
     def part(self, first: int, last: int) -> Exercise:
         """Its rows from ``first`` to before ``last``."""
-        ends = self.batch.seqlens.cu_seqlens
         return replace(
             self,
             batch=part_of(self.batch, first, last),
             target=None if self.target is None else part_of(self.target, first, last),
-            original_ids=None if self.original_ids is None else self.original_ids[int(ends[first]) : int(ends[last])],
             relation=None if self.relation is None else self.relation[first:last],
         )
 
@@ -64,7 +62,7 @@ class Exercise:
     def to(self, device: torch.device | str) -> Exercise:
         moved = {
             name: value.to(device)
-            for name in ("batch", "original_ids", "target", "relation")
+            for name in ("batch", "target", "relation")
             if (value := getattr(self, name)) is not None
         }
         return replace(self, **moved)

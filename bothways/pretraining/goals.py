@@ -1,8 +1,8 @@
 """What a model is asked in pretraining, a class for each way: rows of an epoch, a step's exercise, its loss.
 
 The loss of a step is a mean over its asked tokens; what is asked about whole rows, or about all tokens, has a mean of
-its own over the step and is added. ``share`` is the part of the step's asked tokens that is in the micro-batch, so that
-micro-batches add up to the step exactly.
+its own over the step and is added. An exercise knows what part of its step it is, so that the losses of micro-batches
+add up to that of the step exactly.
 
 Shapes: B rows, T tokens, A asked tokens, V vocab_size.
 """
@@ -21,7 +21,7 @@ from torch import Tensor
 from bothways.batching import collate
 from bothways.errors import UsageError
 from bothways.objectives.causal_lm import next_token_labels
-from bothways.objectives.span_corruption import corrupt_spans, spans_input_length
+from bothways.objectives.span_corruption import corrupt_spans, corrupted_lengths, spans_input_length
 from bothways.pretraining.documents import Documents
 from bothways.pretraining.exercise import Exercise
 from bothways.pretraining.rows import Rows, pieces
@@ -53,10 +53,12 @@ class Goal(ABC):
     Attributes:
         model_task: the head of a model that learns so.
         measures: what validation tells besides the loss: names, and words for people.
+        asks_always: something is asked also where no token is.
     """
 
     model_task: ClassVar[str]
     measures: ClassVar[dict[str, str]]
+    asks_always: ClassVar[bool] = False
 
     def __init__(self, tokenizer: Any, settings: GoalSettings) -> None:
         self.tokenizer, self.settings = tokenizer, settings
@@ -72,7 +74,7 @@ class Goal(ABC):
         """Some rows, and what is asked about them when ``share`` of the run is over."""
 
     @abstractmethod
-    def loss(self, model: Any, exercise: Exercise, share: float) -> Tensor:
+    def loss(self, model: Any, exercise: Exercise) -> Tensor:
         """() its part of the step's loss."""
 
     @abstractmethod
@@ -87,6 +89,10 @@ class Goal(ABC):
         """How many tokens are asked for."""
         assert exercise.batch.labels is not None
         return int((exercise.batch.labels != IGNORED).sum())
+
+    def is_empty(self, exercise: Exercise) -> bool:
+        """Whether there is nothing to learn from: the mean over no tokens is no number."""
+        return not self.asks_always and not self.items(exercise)
 
 
 class NextWords(Goal):
@@ -109,7 +115,7 @@ class NextWords(Goal):
         self, documents: Documents, rows: Rows, indices: Sequence[int], *, seed: int, share: float
     ) -> Exercise:
         places = rows.first[np.asarray(indices)]
-        edges = np.isin(places, documents.starts)
+        edges = documents.starts[np.searchsorted(documents.starts, places)] == places
         ids = []
         for (start, stop), (begins, ends) in zip(places, edges, strict=True):
             own = [documents.read(start, stop)]
@@ -120,8 +126,8 @@ class NextWords(Goal):
     def items(self, exercise: Exercise) -> int:
         return exercise.total_tokens - exercise.n_rows
 
-    def loss(self, model: Any, exercise: Exercise, share: float) -> Tensor:
-        return model(exercise.batch).loss * share
+    def loss(self, model: Any, exercise: Exercise) -> Tensor:
+        return model(exercise.batch).loss * exercise.asked_share
 
     def counts(self, model: Any, exercise: Exercise) -> Counts:
         output = model(exercise.batch)
@@ -149,11 +155,23 @@ class MissingSpans(Goal):
                 f"{type(tokenizer).__name__} has no marks for missing spans (<extra_id_0>, …). Take a T5 tokeniser: "
                 "bothways tokenizer train --type unigram --model-type t5."
             )
+        self.n_sentinels = sentinels_of(tokenizer)
+        rates = settings.mask_rate
+        self.room = spans_input_length(settings.max_length, noise_density=min(rates), mean_span=self.mean_span)
+        most = max(self._spans(rate) for rate in (*rates, min(max(rates), max(min(rates), 0.5))))
+        if most > self.n_sentinels:
+            raise UsageError(
+                f"rows of {settings.max_length:,} tokens have up to {most} missing spans, but the tokeniser has "
+                f"{self.n_sentinels} marks for them. Give a smaller --max-length or --mask-rate."
+            )
+
+    def _spans(self, rate: float) -> int:
+        """How many spans are taken out of the longest text."""
+        source, target = corrupted_lengths(self.room, noise_density=rate, mean_span=self.mean_span)
+        return (source + target - self.room) // 2 - 1
 
     def rows(self, documents: Documents, rng: np.random.Generator) -> Rows:
-        density = min(self.settings.mask_rate)
-        room = spans_input_length(self.settings.max_length, noise_density=density, mean_span=self.mean_span)
-        rows = pieces(documents.starts, room)
+        rows = pieces(documents.starts, self.room)
         return Rows(first=rows.first[rows.n_tokens > 1])  # of one token nothing would be left to read
 
     def exercise(
@@ -169,6 +187,7 @@ class MissingSpans(Goal):
                 rng=rng,
                 noise_density=start + (end - start) * share,
                 mean_span=self.mean_span,
+                n_sentinels=self.n_sentinels,
             )
             for i in indices
         ]
@@ -181,8 +200,8 @@ class MissingSpans(Goal):
         assert exercise.target is not None
         return exercise.target.total_tokens
 
-    def loss(self, model: Any, exercise: Exercise, share: float) -> Tensor:
-        return self._output(model, exercise).loss * share
+    def loss(self, model: Any, exercise: Exercise) -> Tensor:
+        return self._output(model, exercise).loss * exercise.asked_share
 
     def counts(self, model: Any, exercise: Exercise) -> Counts:
         assert exercise.target is not None
@@ -197,8 +216,18 @@ class MissingSpans(Goal):
         return PairBatch(exercise.batch, exercise.target).output(model, with_loss=True)
 
 
+def sentinels_of(tokenizer: Any) -> int:
+    """How many marks of missing spans a tokeniser has whose ids fall one by one from ``<extra_id_0>``."""
+    first, count = tokenizer.convert_tokens_to_ids("<extra_id_0>"), 1
+    while tokenizer.convert_tokens_to_ids(f"<extra_id_{count}>") == first - count:
+        count += 1
+    return count
+
+
 def counted(loss: Tensor, logits: Tensor, asked: Tensor) -> Counts:
-    """Loss and accuracy, from the mean loss, logits (A, V) and the right ids (A,), at least one."""
+    """Loss and accuracy, from the mean loss, logits (A, V) and the right ids (A,)."""
     count = len(asked)
+    if not count:
+        return {"loss": (0.0, 0), "accuracy": (0.0, 0)}
     right = float((logits.argmax(dim=-1) == asked).sum())
     return {"loss": (float(loss) * count, count), "accuracy": (right, count)}

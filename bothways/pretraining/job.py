@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bothways.corpus import build_shards, is_shards, open_shards
+from bothways.corpus import build_shards, content_of, is_shards, open_shards
 from bothways.engine.precision import PRECISIONS, best_device, resolve_precision
 from bothways.engine.processes import Processes, processes
 from bothways.errors import UsageError
@@ -26,7 +26,7 @@ from bothways.pretraining.models import known_model, learning_rate, make_config,
 from bothways.pretraining.peak import measured_peak, operations_per_token
 from bothways.pretraining.results import PretrainOutcome, write_checkpoint, write_outcome
 from bothways.pretraining.run import Watch, pretrain_model
-from bothways.pretraining.settings import PretrainSettings
+from bothways.pretraining.settings import PretrainSettings, parse_rate
 from bothways.pretraining.steps import validation_parts
 from bothways.resolver import resolve_model
 from bothways.tasks.encoded import position_limit
@@ -39,6 +39,7 @@ from bothways.training.run_directory import RunDirectory
 
 Say = Callable[[str], None]
 
+MAX_LENGTH = 128
 BATCH_TOKENS = 16_384
 """Of a step; a short run takes many small steps (Geiping and Goldstein 2023, section 4.4)."""
 RAMP_STEPS = 300
@@ -114,6 +115,8 @@ def pretrain(
     group = processes()
     sources, directory = _paths(data), Path(output).resolve()
     group.all_do(lambda: _check(options, sources, directory))
+    # the same run however it is written
+    options |= {"objective": objective_named(objective), "mask_rate": list(parse_rate(mask_rate))}
     if not group.is_first:
         say = _silent
     run_directory = RunDirectory(directory)
@@ -125,7 +128,7 @@ def pretrain(
         if not group.is_first:
             run_directory.join()
         start = time.perf_counter()
-        prepared = group.all_do(lambda: _prepare(options, sources, run_directory, say, group))
+        prepared = _prepare(options, sources, run_directory, say, group)
         outcome = _run(prepared, run_directory, directory, command, say, start, group)
         group.first_does(run_directory.finish)
     return outcome
@@ -136,7 +139,7 @@ class Prepared:
     """All that is there before the first step.
 
     Attributes:
-        source: the model that goes on, or None. facts: what it is, for the manifest.
+        facts: what it starts from, for the manifest.
         held: documents to judge by.
     """
 
@@ -148,52 +151,54 @@ class Prepared:
     corpus: Any
     documents: Documents
     held: Documents | None
-    source: Path | None
     facts: dict[str, Any]
 
 
 def _prepare(
     options: dict[str, Any], sources: list[Path], run_directory: RunDirectory, say: Say, group: Processes
 ) -> Prepared:
+    learner = group.all_do(lambda: _learner(options, sources, group))
+    tokenizer = learner["tokenizer"]
+    corpus = _corpus(sources, tokenizer, run_directory.path / SHARDS, say, group)
+    if options["evaluation"] is None:
+        documents, held = held_out(corpus, options["seed"])
+    else:
+        place = run_directory.path / f"{SHARDS}-evaluation"
+        documents = documents_of(corpus)
+        held = documents_of(_corpus(_paths(options["evaluation"]), tokenizer, place, say, group))
+    return Prepared(options=options, corpus=corpus, documents=documents, held=held, **learner)
+
+
+def _learner(options: dict[str, Any], sources: list[Path], group: Processes) -> dict[str, Any]:
+    """What of ``Prepared`` needs no text: whatever is wrong with it is told before shards are made."""
     source = None if options["model"] is None else resolve_model(options["model"])
     tokenizer = AutoTokenizer.from_pretrained(_tokenizer_place(options, sources, source))
-    corpus = _corpus(sources, tokenizer, run_directory.path / SHARDS, say, group)
-    documents, held = held_out(corpus, options["seed"])
-    if options["evaluation"] is not None:
-        place = run_directory.path / f"{SHARDS}-evaluation"
-        documents, held = (
-            documents_of(corpus),
-            documents_of(_corpus(_paths(options["evaluation"]), tokenizer, place, say, group)),
-        )
-    objective = objective_named(options["objective"])
+    objective = options["objective"]
     cls = GOALS[objective]
     if source is None:
-        config = make_config(str(options["config"] or "mini"), objective, tokenizer, options["max_length"])
+        config = make_config(str(options["config"]), objective, tokenizer, options["max_length"])
+        facts = {"config": options["config"]}
     else:
         config = AutoConfig.from_pretrained(source)
+        facts = model_identity(str(options["model"]), source)
+        _check_vocabulary(tokenizer, config, str(options["model"]))
     settings = _settings(options, objective, position_limit(config))
-    goal = cls(
-        tokenizer,
-        GoalSettings(max_length=settings.max_length, mask_rate=settings.mask_rate, whole_words=settings.whole_words),
-    )
-    if source is not None:
-        model = known_model(source, cls, settings.seed, options["lora"])
-    else:
+    asked = GoalSettings(max_length=settings.max_length, mask_rate=settings.mask_rate, whole_words=settings.whole_words)
+    goal = cls(tokenizer, asked)
+    if source is None:
         model = new_model(config, cls, settings.seed)
+    else:
+        model = known_model(source, cls, settings.seed, options["lora"])
     model.to(best_device(group.local_rank))
-    facts = {"config": options["config"] or "mini"} if source is None else model_identity(str(options["model"]), source)
-    return Prepared(
-        options=options,
-        settings=settings,
-        goal=goal,
-        model=model,
-        tokenizer=tokenizer,
-        corpus=corpus,
-        documents=documents,
-        held=held,
-        source=source,
-        facts=facts,
-    )
+    return {"settings": settings, "goal": goal, "model": model, "tokenizer": tokenizer, "facts": facts}
+
+
+def _check_vocabulary(tokenizer: Any, config: Any, name: str) -> None:
+    if len(tokenizer) > config.vocab_size:
+        raise UsageError(
+            f"the tokeniser has {len(tokenizer):,} tokens, and --model {name} has word vectors for "
+            f"{config.vocab_size:,}. Leave --tokenizer out, or begin anew with --config."
+        )
 
 
 def _run(
@@ -238,7 +243,7 @@ def _news(prepared: Prepared, watch: Watch, parts: list[Exercise], group: Proces
     settings, documents = prepared.settings, prepared.documents
     count = sum(p.numel() for p in prepared.model.parameters())
     held = sum(part.total_tokens for part in parts)
-    judged = f"{held:,} more to judge by" if held else "none to judge by: there is one document; give --eval"
+    judged = f"{held:,} more to judge by" if held else "none to judge by: they are fewer than four; give --eval"
     end = [f"{value:,g} {name}" for name in ("minutes", "steps", "epochs") if (value := getattr(settings, name))]
     several = f" on {group.count} processes" if group.count > 1 else ""
     return [
@@ -252,12 +257,16 @@ def _news(prepared: Prepared, watch: Watch, parts: list[Exercise], group: Proces
 def _corpus(sources: list[Path], tokenizer: Any, place: Path, say: Say, group: Processes) -> Any:
     """The shards, made of text files first if need be."""
     if len(sources) == 1 and is_shards(sources[0]):
-        corpus = open_shards(sources[0])
+        place = sources[0]
     else:
         group.first_does(lambda: build_shards(sources, place, tokenizer=tokenizer, say=say) and None)
+
+    def opened() -> Any:
         corpus = open_shards(place)
-    corpus.check_tokenizer(tokenizer)
-    return corpus
+        corpus.check_tokenizer(tokenizer)
+        return corpus
+
+    return group.all_do(opened)
 
 
 def _tokenizer_place(options: dict[str, Any], sources: list[Path], source: Path | None) -> str | Path:
@@ -288,8 +297,8 @@ def _settings(options: dict[str, Any], objective: str, limit: int | None) -> Pre
     ramp = options["batch_ramp"]
     return PretrainSettings(
         objective=objective,
-        max_length=asked or min(128, limit or 128),
-        batch_tokens=options["batch_tokens"] or BATCH_TOKENS,
+        max_length=min(MAX_LENGTH, limit or MAX_LENGTH) if asked is None else asked,
+        batch_tokens=BATCH_TOKENS if options["batch_tokens"] is None else options["batch_tokens"],
         ramp_steps=ramp if ramp is not None else (0 if going_on else RAMP_STEPS),
         learning_rate=rate if rate is not None else learning_rate(named, options["lora"]),
         warmup=options["warmup"],
@@ -305,30 +314,12 @@ def _settings(options: dict[str, Any], objective: str, limit: int | None) -> Pre
     )
 
 
-def parse_rate(asked: Any) -> tuple[float, float]:
-    """``0.15``, ``"0.15"`` or ``"0.3:0.15"`` as the rates of the beginning and the end.
-
-    Raises:
-        UsageError: it cannot be read so.
-    """
-    if isinstance(asked, (tuple, list)):
-        parts: list[Any] = list(asked)
-    else:
-        parts = str(asked).split(":")
-    try:
-        numbers = [float(part) for part in parts]
-        start, end = numbers if len(numbers) == 2 else (*numbers, *numbers)
-    except (TypeError, ValueError):
-        raise UsageError(f"mask_rate is {asked!r:.40}; expected a share such as 0.15, or two: 0.3:0.15.") from None
-    return start, end
-
-
 def _check(options: dict[str, Any], sources: list[Path], directory: Path) -> None:
     """Refuse before any work what cannot be."""
     objective = objective_named(options["objective"])
     if not sources:
         raise UsageError("no data was given: a directory of shards, or files of text.")
-    missing = [str(path) for path in sources if not path.exists()]
+    missing = [str(path) for path in (*sources, *_paths(options["evaluation"] or [])) if not path.exists()]
     if missing:
         raise UsageError(f"{', '.join(missing[:3])}: no such file or directory.")
     if options["model"] is not None and options["config"] is not None:
@@ -341,14 +332,16 @@ def _check(options: dict[str, Any], sources: list[Path], directory: Path) -> Non
         options["config"] = "mini"
     if options["whole_words"] and objective in ("clm", "span"):
         raise UsageError(f"--whole-words is about masked words, and --objective {objective} hides none. Drop it.")
-    _settings(options, objective, None)
+    settings = _settings(options, objective, None)
+    if objective == "clm" and settings.mask_rate != (0.15, 0.15):
+        raise UsageError("--mask-rate is about what is hidden, and --objective clm hides nothing. Drop it.")
+    if objective == "rtd" and options["lora"] is not None:
+        raise UsageError("--lora trains beside one model, and rtd trains two. Drop it, or take --objective mlm.")
     check_output(directory, sources)
 
 
 def _identity(options: dict[str, Any], sources: list[Path]) -> dict[str, Any]:
     """What makes a run this run."""
-    from bothways.corpus import content_of
-
     apart = ("checkpoint_steps", "model", "config", "tokenizer")
     identity = {name: value for name, value in options.items() if name not in apart and value is not None}
     identity["data"] = content_of(sources)
@@ -370,15 +363,14 @@ def _plain_paths(data: Any) -> list[str]:
 
 def _named(options: dict[str, Any]) -> dict[str, Any]:
     """Options as the command line has them."""
-    names = {"evaluation": "eval"}
-    defaults = {"warmup": 0.05, "optimizer": "adamw", "weight_decay": 0.01, "mask_rate": 0.15, "precision": "auto"}
-    shown = {
-        names.get(name, name): value
-        for name, value in options.items()
-        if value not in (None, False) and value != defaults.get(name)
-    }
+    start, end = options["mask_rate"]
+    renamed = {**options, "eval": options["evaluation"], "mask_rate": f"{start}:{end}" if start != end else start}
+    defaults = {"evaluation": renamed["eval"], "warmup": 0.05, "optimizer": "adamw", "weight_decay": 0.01}
+    defaults |= {"mask_rate": 0.15, "precision": "auto"}
     return {
-        k: ":".join(map(str, v)) if k == "mask_rate" and isinstance(v, (tuple, list)) else v for k, v in shown.items()
+        name: value  # 0 is a value, and equal to False
+        for name, value in renamed.items()
+        if value is not None and value is not False and value != defaults.get(name)
     }
 
 

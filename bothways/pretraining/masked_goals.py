@@ -70,8 +70,8 @@ class MaskedWords(Goal):
         relation = None if rows.relation is None else torch.from_numpy(rows.relation[np.asarray(indices)])
         return Exercise(batch=masked, relation=relation)
 
-    def loss(self, model: Any, exercise: Exercise, share: float) -> Tensor:
-        return model(exercise.batch).loss * share
+    def loss(self, model: Any, exercise: Exercise) -> Tensor:
+        return model(exercise.batch).loss * exercise.asked_share
 
     def counts(self, model: Any, exercise: Exercise) -> Counts:
         output = model(exercise.batch)
@@ -87,6 +87,7 @@ class MaskedWordsAndPairs(MaskedWords):
     model_task = "pretraining"
     measures: ClassVar[dict[str, str]] = {"accuracy": "hidden tokens right", "pairs": "pairs right"}
     has_pairs = True
+    asks_always = True
     relation_logits: ClassVar[str] = "seq_relationship_logits"
 
     def rows(self, documents: Documents, rng: np.random.Generator) -> Rows:
@@ -96,9 +97,9 @@ class MaskedWordsAndPairs(MaskedWords):
         """Pairs of texts with what is asked about them."""
         return next_sentence_pairs(documents.starts, documents.sentence_starts, max_tokens=self.room, rng=rng)
 
-    def loss(self, model: Any, exercise: Exercise, share: float) -> Tensor:
+    def loss(self, model: Any, exercise: Exercise) -> Tensor:
         words, relation, _ = self._losses(model, exercise)
-        return words * share + relation / exercise.step_rows
+        return words * exercise.asked_share + relation / exercise.step_rows
 
     def counts(self, model: Any, exercise: Exercise) -> Counts:
         words, relation, output = self._losses(model, exercise)
@@ -107,9 +108,10 @@ class MaskedWordsAndPairs(MaskedWords):
         return found | {"pairs_loss": (float(relation), exercise.n_rows), "pairs": (right, exercise.n_rows)}
 
     def _losses(self, model: Any, exercise: Exercise) -> tuple[Tensor, Tensor, Any]:
-        """The mean over words, the sum over rows, and the model's output."""
+        """The mean over words (0 of none), the sum over rows, and the model's output."""
         output = model(exercise.batch)
-        words = F.cross_entropy(output.prediction_logits.float(), asked(exercise))
+        words = F.cross_entropy(output.prediction_logits.float(), asked(exercise), reduction="sum")
+        words = words / max(1, len(output.prediction_logits))
         logits = getattr(output, self.relation_logits).float()
         assert exercise.relation is not None
         return words, F.cross_entropy(logits, exercise.relation, reduction="sum"), output
@@ -153,11 +155,12 @@ class ReplacedWords(MaskedWords):
         "found": "replaced tokens found",
         "false_alarms": "original tokens taken for replaced ones",
     }
+    asks_always = True
 
-    def loss(self, model: Any, exercise: Exercise, share: float) -> Tensor:
+    def loss(self, model: Any, exercise: Exercise) -> Tensor:
         guesses, found, replaced = self._outputs(model, exercise)
-        all_tokens = replaced.total_tokens / exercise.step_tokens
-        return guesses.loss * share + DISCRIMINATOR_WEIGHT * found.loss * all_tokens
+        loss = DISCRIMINATOR_WEIGHT * found.loss * (replaced.total_tokens / exercise.step_tokens)
+        return loss + guesses.loss * exercise.asked_share if exercise.asked_share else loss
 
     def counts(self, model: Any, exercise: Exercise) -> Counts:
         guesses, found, replaced = self._outputs(model, exercise)

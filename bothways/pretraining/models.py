@@ -16,8 +16,9 @@ from bothways.families import FAMILIES, family_of
 from bothways.files import read_json
 from bothways.models.adapters import add_lora
 from bothways.models.auto import AutoConfig, model_class
-from bothways.pretraining.goal_table import FAMILY_OF
-from bothways.pretraining.masked_goals import GeneratorAndDiscriminator, ReplacedWords
+from bothways.pretraining.goal_table import FAMILY_OF, GOALS, WORDS
+from bothways.pretraining.goals import Goal
+from bothways.pretraining.masked_goals import GeneratorAndDiscriminator, MaskedWords, ReplacedWords
 
 SIZES: dict[str, tuple[int, int]] = {"mini": (4, 256), "small": (4, 512), "base": (12, 768)}
 """Layers and hidden size; a head has 64 columns, and the inside of a feed-forward is 4 times as wide."""
@@ -37,19 +38,36 @@ LORA_TARGETS = (
 )
 
 
-def new_model(config: Any, goal: type, seed: int) -> Any:
+def class_for(config: Any, goal: type[Goal]) -> Any:
+    """The class of a family with the head of an objective.
+
+    Raises:
+        UsageError: the family has none.
+    """
+    objective = next(name for name, cls in GOALS.items() if cls is goal)
+    if goal.model_task == "pretraining" and config.model_type != FAMILY_OF[objective]:  # each has a head of its own
+        raise UsageError(
+            f"{config.model_type} has no head for {WORDS[objective]} ({objective}); {FAMILY_OF[objective]} has. "
+            "Take another --objective, or a model of that family."
+        )
+    try:
+        return model_class(config.model_type, goal.model_task)
+    except BothwaysError as problem:
+        raise UsageError(f"{problem} Take another --objective, or a model of another family.") from None
+
+
+def new_model(config: Any, goal: type[Goal], seed: int) -> Any:
     """A model with random weights, the same for the same seed.
 
     Raises:
         UsageError: its family has no head for the objective.
     """
     torch.manual_seed(seed)
-    if issubclass(goal, ReplacedWords):
-        return _pair(_class_for(config, "pretraining")(config), config)
-    return _class_for(config, goal.model_task)(config)  # type: ignore[attr-defined]
+    model = class_for(config, goal)(config)
+    return _pair(model, config) if issubclass(goal, ReplacedWords) else model
 
 
-def known_model(directory: Path, goal: type, seed: int, lora: int | None) -> Any:
+def known_model(directory: Path, goal: type[Goal], seed: int, lora: int | None) -> Any:
     """A model that goes on. A head that it does not have begins with random weights.
 
     Raises:
@@ -57,13 +75,11 @@ def known_model(directory: Path, goal: type, seed: int, lora: int | None) -> Any
     """
     torch.manual_seed(seed)
     config = AutoConfig.from_pretrained(directory)
-    cls = _class_for(config, goal.model_task)  # type: ignore[attr-defined]
-    model = cls.from_pretrained(directory, config=config)
+    model = class_for(config, goal).from_pretrained(directory, config=config)
     if issubclass(goal, ReplacedWords):
         other = directory / "generator"
-        if lora is not None:
-            raise UsageError("--lora trains beside one model, and rtd trains two. Drop it, or take --objective mlm.")
-        return _pair(model, config, _class_for(config, "masked-lm").from_pretrained(other) if other.is_dir() else None)
+        own = model_class(config.model_type, MaskedWords.model_task)
+        return _pair(model, config, own.from_pretrained(other) if other.is_dir() else None)
     if lora is not None:
         try:
             add_lora(model, r=lora, targets=LORA_TARGETS)
@@ -92,7 +108,7 @@ def make_config(named: str, objective: str, tokenizer: Any, max_length: int | No
         raise UsageError(f"--config is {named!r}; expected {', '.join(SIZES)} or a config.json file.{hint}")
     values = read_json(path, error=ConfigError)
     kind = values.get("model_type") if isinstance(values, dict) else None
-    if kind not in FAMILIES:
+    if not isinstance(kind, str) or kind not in FAMILIES:
         raise ConfigError(f"{path}: model_type is {kind!r:.60}; expected one of {', '.join(sorted(FAMILIES))}.")
     config = family_of(kind).config_class.from_dict({**values, **_token_ids(tokenizer)})
     said = values.get("vocab_size")
@@ -144,12 +160,5 @@ def _pair(discriminator: Any, config: Any, generator: Any = None) -> GeneratorAn
         small = type(config).from_dict(
             {**config.to_dict(), "hidden_size": width, "num_attention_heads": heads, "intermediate_size": 4 * width}
         )
-        generator = _class_for(config, "masked-lm")(small)
+        generator = model_class(config.model_type, MaskedWords.model_task)(small)
     return GeneratorAndDiscriminator(generator, discriminator)
-
-
-def _class_for(config: Any, task: str) -> Any:
-    try:
-        return model_class(config.model_type, task)
-    except BothwaysError as problem:
-        raise UsageError(f"{problem} Take another --objective, or a model of another family.") from None

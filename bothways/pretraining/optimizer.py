@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bothways.engine.optimizers import AdamW
+from bothways.errors import UsageError
 
 BETAS = (0.9, 0.98)
 """Source: Liu et al. 2019, section 3.1: stable where steps are large."""
@@ -91,8 +92,20 @@ def orthogonal(matrix: Tensor) -> Tensor:
 
 
 def make_optimizer(name: str, groups: list[dict[str, Any]], model: nn.Module) -> torch.optim.Optimizer:
-    """The optimizer of that name, over groups of the model's parameters."""
-    return AdamW(groups, betas=BETAS, eps=EPS) if name == "adamw" else MuonWithAdamW(groups, block_matrices(model))
+    """The optimizer of that name, over groups of the model's parameters.
+
+    Raises:
+        UsageError: Muon, and no matrix of a block learns.
+    """
+    if name == "adamw":
+        return AdamW(groups, betas=BETAS, eps=EPS)
+    matrices = block_matrices(model)
+    if not matrices:
+        raise UsageError(
+            "--optimizer muon is for the matrices of blocks, and none of them learns here: --lora leaves them as they "
+            "are. Take --optimizer adamw."
+        )
+    return MuonWithAdamW(groups, matrices)
 
 
 def block_matrices(model: nn.Module) -> set[int]:

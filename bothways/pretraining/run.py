@@ -120,6 +120,7 @@ class _Run(Events):
         """Train to the end, or until stopped."""
         self.model.train()
         if not self._is_over():
+            self._judge_if_due(self.share())  # it was left before it judged
             run(self.stepper, self.source, self.state.progress, self)
         if self.wish and self.group.count == 1:
             self._leave()
@@ -134,9 +135,7 @@ class _Run(Events):
         if settings.steps:
             found = max(found, progress.step / settings.steps)
         if settings.epochs:
-            found = max(
-                found, (progress.epoch + (self.source.epoch_share if progress.epoch_step else 0)) / settings.epochs
-            )
+            found = max(found, (progress.epoch + self.source.epoch_share()) / settings.epochs)
         return min(1.0, found)
 
     # -- around the steps --------------------------------------------------------------------------------------------
@@ -161,9 +160,8 @@ class _Run(Events):
         self._show(share)
         if self._is_over():
             self.stop = True
-        elif int(share * self.settings.evaluations) > self.state.judged:
-            self.state.judged = int(share * self.settings.evaluations)
-            self._judge()
+        else:
+            self._judge_if_due(share)
         if not self.stop and self.saver.is_due(self.state.progress.step):
             self._save()
 
@@ -181,7 +179,7 @@ class _Run(Events):
 
     def _backward(self, part: Exercise, share: float, items: float) -> Tensor:
         with computing_in(self.settings.precision, self.device):
-            loss = self.goal.loss(self.model, part.to(self.device), share)
+            loss = self.goal.loss(self.model, part.to(self.device))
         loss.backward()
         return loss.detach()
 
@@ -196,6 +194,12 @@ class _Run(Events):
         note = f"step {self.state.progress.step:,}, {rate:,.0f} tokens/s, {used:.0%} of the peak"
         self.advance(parts - self.shown, note + (f", validation loss {last:.3f}" if last is not None else ""))
         self.shown = parts
+
+    def _judge_if_due(self, share: float) -> None:
+        part = int(share * self.settings.evaluations)
+        if part > self.state.judged:
+            self.state.judged = part
+            self._judge()
 
     def _judge(self) -> None:
         """One more point of the curve."""
@@ -267,7 +271,7 @@ def judge(
     with torch.no_grad(), computing_in(settings.precision, device):
         for number, part in enumerate(parts):
             torch.manual_seed(seed_for(settings.seed, number))  # what a generator guesses
-            if number % group.count == group.rank and goal.items(part):
+            if number % group.count == group.rank and not goal.is_empty(part):
                 for name, (value, count) in goal.counts(model, part.to(device)).items():
                     before = sums.get(name, (0.0, 0.0))
                     sums[name] = (before[0] + value, before[1] + count)
@@ -275,7 +279,8 @@ def judge(
     found: dict[str, float] = {}
     for name in sorted({name for own in group.gather(sorted(sums)) for name in own}):
         value, count = group.sum(torch.tensor(sums.get(name, (0.0, 0.0)), dtype=torch.float64)).tolist()
-        found[name] = value / count if count else math.nan
+        if count:
+            found[name] = value / count
     if "loss" in found:
         found["perplexity"] = math.exp(min(found["loss"], 700.0))
     return found

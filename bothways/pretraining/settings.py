@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from bothways.engine.loop import Progress
@@ -50,25 +50,57 @@ class PretrainSettings:
     max_grad_norm: float = 1.0
 
     def __post_init__(self) -> None:
+        wrong = [f"{name} is {value!r:.60}, expected {kind}" for name, value, kind in self._of_other_types()]
+        problems = wrong or self._impossible()
+        if problems:
+            raise UsageError("; ".join(problems) + ".")
+
+    def _of_other_types(self) -> list[tuple[str, Any, str]]:
+        found = []
+        for own in fields(self):
+            kind, value = str(own.type), getattr(self, own.name)
+            if value is None and "None" in kind:
+                continue
+            if kind.startswith("int") and (not isinstance(value, int) or isinstance(value, bool)):
+                found.append((own.name, value, "a whole number"))
+            if kind.startswith("float") and (not isinstance(value, (int, float)) or isinstance(value, bool)):
+                found.append((own.name, value, "a number"))
+        return found
+
+    def _impossible(self) -> list[str]:
         start, end = self.mask_rate
-        whole = "a whole number from 1"
-        checks = [
+        rate = f"{start:g}" if start == end else f"{start:g}:{end:g}"
+        whole, fit = "a whole number from 1", f"at least max_length, {self.max_length}"
+        checks: list[tuple[str, Any, bool, str]] = [
             ("max_length", self.max_length, self.max_length >= 8, "a whole number from 8"),
-            ("batch_tokens", self.batch_tokens, self.batch_tokens >= self.max_length, "at least max_length"),
+            ("batch_tokens", self.batch_tokens, self.batch_tokens >= self.max_length, fit),
             ("batch_ramp", self.ramp_steps, self.ramp_steps >= 0, "a whole number from 0"),
             ("learning_rate", self.learning_rate, 0 < self.learning_rate < 1, "a number above 0 and below 1"),
             ("warmup", self.warmup, 0 <= self.warmup < 1, "a number from 0 and below 1"),
             ("optimizer", self.optimizer, self.optimizer in OPTIMIZERS, f"one of {', '.join(OPTIMIZERS)}"),
             ("weight_decay", self.weight_decay, 0 <= self.weight_decay < 1, "a number from 0 and below 1"),
-            ("mask_rate", self.mask_rate, 0 < start < 1 and 0 < end < 1, "a number between 0 and 1, or two: 0.3:0.15"),
+            ("mask_rate", rate, 0 < start < 1 and 0 < end < 1, "a number between 0 and 1, or two: 0.3:0.15"),
             ("seed", self.seed, 0 <= self.seed < 2**32, "a whole number from 0 to 4294967295"),
             ("minutes", self.minutes, self.minutes is None or 0 < self.minutes < 1e6, "a number above 0, below 1e6"),
-            *((n, v, v is None or v >= 1, whole) for n in ("steps", "epochs") for v in (getattr(self, n),)),
-            ("checkpoint_steps", self.checkpoint_steps, (self.checkpoint_steps or 1) >= 1, whole),
         ]
-        problems = [f"{name} is {value!r}, expected {wanted}" for name, value, fits, wanted in checks if not fits]
-        if problems:
-            raise UsageError("; ".join(problems) + ".")
+        counts = {name: getattr(self, name) for name in ("steps", "epochs", "checkpoint_steps")}
+        checks += [(name, count, count is None or count >= 1, whole) for name, count in counts.items()]
+        return [f"{name} is {value}, expected {wanted}" for name, value, fits, wanted in checks if not fits]
+
+
+def parse_rate(asked: Any) -> tuple[float, float]:
+    """``0.15``, ``"0.15"`` or ``"0.3:0.15"`` as the rates of the beginning and the end.
+
+    Raises:
+        UsageError: it cannot be read so.
+    """
+    parts: list[Any] = list(asked) if isinstance(asked, (tuple, list)) else str(asked).split(":")
+    try:
+        numbers = [float(part) for part in parts]
+        start, end = numbers if len(numbers) == 2 else (*numbers, *numbers)
+    except (TypeError, ValueError):
+        raise UsageError(f"mask_rate is {asked!r:.40}; expected a share such as 0.15, or two: 0.3:0.15.") from None
+    return start, end
 
 
 @dataclass(frozen=True, kw_only=True)

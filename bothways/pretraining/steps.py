@@ -14,6 +14,7 @@ from bothways.engine.loop import Progress
 from bothways.engine.processes import Processes
 from bothways.engine.seeds import epoch_order, seed_for
 from bothways.engine.steps import MicroBatch
+from bothways.errors import DataError
 from bothways.pretraining.documents import Documents
 from bothways.pretraining.exercise import Exercise
 from bothways.pretraining.goals import Goal
@@ -33,8 +34,8 @@ class CorpusSteps:
         progress: of the run; what is asked depends on the number of the step.
         share: how much of the run is over.
 
-    Attributes:
-        epoch_share: how much of the epoch has been handed out.
+    Raises:
+        DataError: documents without a row.
     """
 
     steps_per_epoch: int | None = None  # only the end tells: pairs of sentences are others in each epoch
@@ -50,31 +51,47 @@ class CorpusSteps:
     ) -> None:
         self.documents, self.goal, self.settings = documents, goal, settings
         self.progress, self.group, self.share = progress, group, share
-        self.epoch_share = 0.0
         self._rows: tuple[int, Rows] | None = None
-        self._mean_tokens = max(1.0, float(self.rows(progress.epoch).n_tokens.mean()))
+        self._ends: list[int] = []
+        self._mean_tokens = 1.0
+        self.rows(progress.epoch)
 
     def rows(self, epoch: int) -> Rows:
         """The rows of an epoch, in the order of the corpus."""
         if self._rows is None or self._rows[0] != epoch:
-            rng = np.random.default_rng([self.settings.seed, ROWS, epoch])
-            self._rows = (epoch, self.goal.rows(self.documents, rng))
+            # counted from 1, as NumPy takes missing numbers for 0: these would be the draws of an epoch's order
+            found = self.goal.rows(self.documents, np.random.default_rng([self.settings.seed, ROWS, epoch + 1]))
+            if not len(found):
+                raise DataError(
+                    f"the {self.documents.n_tokens:,} tokens of {len(self.documents):,} documents are too few for a "
+                    "row of this objective. Give more text."
+                )
+            self._rows, self._ends = (epoch, found), [0]
+            # of this epoch alone: a run that is gone on with does not know the rows of earlier ones
+            self._mean_tokens = float(found.n_tokens.mean())
         return self._rows[1]
 
     def steps(self, epoch: int, first: int) -> Iterator[list[MicroBatch]]:
         rows = self.rows(epoch)
         order = epoch_order(len(rows), self.settings.seed, epoch + 1)
         number = self.progress.step - first  # of the epoch's first step, among all
-        place = 0
-        for _ in range(first):
-            place += self.rows_of_step(number)
-            number += 1
-        while place < len(order):
-            count = self.rows_of_step(number)
-            chosen = order[place : place + count]
-            place, number = place + count, number + 1
-            self.epoch_share = min(1.0, place / len(order))
-            yield self._micro_batches(rows, chosen, number)
+        step = first
+        while self._end(step, number) < len(order):
+            chosen = order[self._end(step, number) : self._end(step + 1, number)]
+            step += 1
+            yield self._micro_batches(rows, chosen, number + step)
+
+    def epoch_share(self) -> float:
+        """How much of the epoch that is not finished is over, 0 to 1."""
+        step = self.progress.epoch_step
+        rows = self.rows(self.progress.epoch)
+        return min(1.0, self._end(step, self.progress.step - step) / len(rows))
+
+    def _end(self, step: int, number: int) -> int:
+        """How many rows so many steps of the epoch have, if the first is step ``number`` of all."""
+        while len(self._ends) <= step:
+            self._ends.append(self._ends[-1] + self.rows_of_step(number + len(self._ends) - 1))
+        return self._ends[step]
 
     def rows_of_step(self, step: int) -> int:
         """How many rows a step has; over the ramp the number grows. Source: Smith et al. 2018, section 3."""
@@ -94,7 +111,8 @@ class CorpusSteps:
             share=self.share(),
         )
         whole = replace(whole, step_rows=whole.n_rows, step_tokens=whole.total_tokens)
-        return [self._micro_batch(part) for part in self._own_parts(whole)]
+        asked = max(1, self.goal.items(whole))
+        return [self._micro_batch(part, self.goal.items(part) / asked) for part in self._own_parts(whole)]
 
     def _own_parts(self, whole: Exercise) -> list[Exercise]:
         """Every so-manieth part within the budget of tokens."""
@@ -102,8 +120,14 @@ class CorpusSteps:
         rounds = -(-whole.total_tokens // (self.settings.max_tokens * count))
         return whole.parts(rounds * count)[self.group.rank :: count]
 
-    def _micro_batch(self, part: Exercise) -> MicroBatch:
-        return MicroBatch(inputs=part, items=self.goal.items(part), count=part.n_rows, tokens=part.total_tokens)
+    def _micro_batch(self, part: Exercise, asked_share: float) -> MicroBatch:
+        tokens = part.total_tokens
+        return MicroBatch(
+            inputs=replace(part, asked_share=asked_share),
+            items=0 if self.goal.is_empty(part) else tokens,
+            count=part.n_rows,
+            tokens=tokens,
+        )
 
 
 def validation_parts(documents: Documents, goal: Goal, settings: PretrainSettings) -> list[Exercise]:
@@ -113,5 +137,4 @@ def validation_parts(documents: Documents, goal: Goal, settings: PretrainSetting
     if not indices:
         return []
     whole = goal.exercise(documents, rows, indices, seed=seed_for(settings.seed, ASKED), share=1.0)
-    whole = replace(whole, step_rows=whole.n_rows, step_tokens=whole.total_tokens)
     return whole.parts(-(-whole.total_tokens // settings.max_tokens))
