@@ -15,7 +15,7 @@ from bothways.batching import SeqLens
 from bothways.errors import InputError
 from bothways.nn.block import BlockSpec, Rows
 from bothways.nn.linear import Linear
-from bothways.nn.lora import LoraLinear, is_foldable, lora_layers, merged_state, put_lora
+from bothways.nn.lora import LoraLinear, LowRank, is_foldable, lora_layers, merged_state, put_lora
 from bothways.nn.stack import SharedStack, TransformerStack
 
 SPEC = BlockSpec(hidden_size=8, num_attention_heads=2, intermediate_size=16, hidden_act="gelu", layer_norm_eps=1e-12)
@@ -210,3 +210,23 @@ def test_a_hook_is_still_called():
     with torch.no_grad():
         stack(torch.randn(9, 8), SeqLens.from_lengths([4, 5]))
     assert calls == [1]
+
+
+@given(ranks=st.lists(st.integers(0, 3), min_size=1, max_size=4), tokens=st.integers(0, 5), seed=st.integers(0, 99))
+@settings(max_examples=40, deadline=None)
+def test_products_of_several_layers_side_by_side(ranks, tokens, seed):
+    """A rank of 0 is a layer without LoRA; outputs have 2, 3, ... columns."""
+    torch.manual_seed(seed)
+    layers: list[nn.Linear] = [Linear(7, width, dtype=torch.float64) for width in range(2, 2 + len(ranks))]
+    adapted = [LoraLinear(m, r, alpha=r * 1.5) if r else m for m, r in zip(layers, ranks, strict=True)]
+    for layer in adapted:
+        if isinstance(layer, LoraLinear):
+            nn.init.normal_(layer.lora_B)
+    low, x = LowRank.of(adapted, torch.float64), torch.randn(tokens, 7, dtype=torch.float64)
+    if not any(ranks):
+        assert low is None
+        return
+    assert low is not None and low.down.shape == (sum(ranks), 7)
+    out = torch.cat([m(x) for m in layers], -1)
+    low.add_to(out, x)
+    torch.testing.assert_close(out, torch.cat([m(x) for m in adapted], -1))
