@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from pathlib import Path
 
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # workers that each take all cores would wait for one another
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 WORDS = "good bad fine awful film book play the a was it very not really story plot actor and but".split()  # noqa: SIM905
 
