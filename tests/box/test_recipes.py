@@ -57,7 +57,7 @@ def data(tmp_path) -> Path:
 def test_an_adapter_is_made_from_data_to_card(data, tiny_model, tmp_path, monkeypatch):
     box = tmp_path / "box"
     monkeypatch.setattr("bothways.resolver.box.BOX_DIRECTORY", box)
-    fast = {"epochs": 6, "learning_rate": 5e-3, "batch_size": 16}
+    fast = {"epochs": 4, "learning_rate": 8e-3, "batch_size": 16}
     recipe = replace(sentiment.RECIPE, rank=4, settings=fast)
     made = _common.make(recipe, data, tmp_path / "run", minutes=None, box=box, encoder=tiny_model)
     assert made == box / "minilm-l6-sentiment"
@@ -75,7 +75,7 @@ def test_an_adapter_is_made_from_data_to_card(data, tiny_model, tmp_path, monkey
     found = pipe([row["text"] for row in rows])
     right = sum(got["label"] == sentiment.NAMES[row["label"]] for got, row in zip(found, rows, strict=True))
     assert main["value"] == pytest.approx(right / 40)
-    assert card["settings"]["rank"] == 4 and card["settings"]["learning_rate"] == 5e-3
+    assert card["settings"]["rank"] == 4 and card["settings"]["learning_rate"] == 8e-3
     assert card["weights"]["bytes"] == (made / "adapter_model.safetensors").stat().st_size
     assert card["training"]["steps"] > 10 and 0 <= card["calibration"]["error"] <= 1
     assert [one["answer"] for one in card["answers"]] == [
@@ -88,6 +88,28 @@ def test_an_adapter_is_made_from_data_to_card(data, tiny_model, tmp_path, monkey
     assert f"| SST-2 dev | accuracy | {main['value']:.3f} |" in page and "## Known failures" in page
     with pytest.raises(UsageError, match="there is no sst2/train"):
         sentiment.prepare(tmp_path, tmp_path)
+
+
+def test_masked_words_are_learned_beside_the_encoder(tiny_model, tmp_path, monkeypatch):
+    """What follows the training of fill-mask, which is ``pretrain``."""
+    from bothways.pretraining import pretrain
+
+    box, text = tmp_path / "box", tmp_path / "data/text"
+    monkeypatch.setattr("bothways.resolver.box.BOX_DIRECTORY", box)
+    text.mkdir(parents=True)
+    documents = "\n\n".join(sentence for sentence, _ in sentences(60))
+    for name in ("train-00", "valid"):
+        (text / f"wikipedia-en-{name}.txt.xz").write_bytes(lzma.compress(documents.encode()))
+    monkeypatch.setattr(fill_mask, "PARTS", 1)
+    files, valid, held = fill_mask.prepare(tmp_path / "data", tmp_path)
+    pretrain(files, tmp_path / "run", model=tiny_model, lora=2, evaluation=valid, steps=2, max_length=16)
+    made = _common.finish(fill_mask.RECIPE, tmp_path / "data", tmp_path / "run", box, held, None)
+    card = read_card(BOX_MODELS[-1])
+    assert made.name == card["name"] == "minilm-l6-fill-mask"
+    assert card["scores"][0]["metric"] == "accuracy at masks" and card["scores"][0]["count"] >= 60
+    assert card["calibration"]["count"] == card["scores"][0]["count"]
+    assert len(pipeline("fill-mask")("the [MASK] film")) == 5
+    assert (made / "README.md").read_text() == card_page(card)
 
 
 def test_too_large_for_the_box(filled_box, monkeypatch, tmp_path):
