@@ -109,6 +109,7 @@ class _Run(Events):
             model, self.optimizer, self._backward, seed=settings.seed, max_grad_norm=settings.max_grad_norm, group=group
         )
         self.saver = Saver(watch.store, group, settings.checkpoint_steps)
+        self.saved = (-1, 0)
         self.state = self._found() or PretrainState()
         self.clock = Clock(settings.minutes, self.state.clock, group)
         self.begun_at = self.state.progress.tokens, self.state.progress.seconds
@@ -230,6 +231,7 @@ class _Run(Events):
             write_training(directory, self.state, self._trained(), self.optimizer)
 
         self.saver.save(self.state.progress.step, write)
+        self.saved = self.state.progress.step, self.state.judged
 
     def _found(self) -> PretrainState | None:
         found = self.watch.store.newest()
@@ -237,12 +239,13 @@ class _Run(Events):
             return None
         state = read_training(found.path, self._trained(), self.optimizer, PretrainState.from_json)
         self.saver.step = state.progress.step
+        self.saved = state.progress.step, state.judged
         return state
 
     def _leave(self) -> None:
         """Save and end."""
         step = self.state.progress.step
-        if self.saver.step != step:
+        if self.saved != (step, self.state.judged):
             self._save()
         where = self.watch.store.directory / f"checkpoint-{step}"
         raise Interrupted(

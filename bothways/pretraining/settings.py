@@ -69,7 +69,7 @@ class PretrainSettings:
 
     def _impossible(self) -> list[str]:
         start, end = self.mask_rate
-        rate = f"{start:g}" if start == end else f"{start:g}:{end:g}"
+        rate = ":".join(dict.fromkeys((f"{start:g}", f"{end:g}")))
         whole, fit = "a whole number from 1", f"at least max_length, {self.max_length}"
         checks: list[tuple[str, Any, bool, str]] = [
             ("max_length", self.max_length, self.max_length >= 8, "a whole number from 8"),

@@ -46,6 +46,17 @@ def language(documents: int, seed: int = 0, sentences: int = 6) -> list[str]:
     return made
 
 
+def repetitions(documents: int, seed: int = 0) -> list[str]:
+    """The easiest texts: each says one word again and again, so that what is hidden stands beside it."""
+    generator = random.Random(seed)
+    made = []
+    for _ in range(documents):
+        word = f"w{generator.randrange(16)}"
+        lines = [" ".join([word] * generator.randint(3, 8)) + " ." for _ in range(generator.randint(2, 6))]
+        made.append("\n".join(lines))
+    return made
+
+
 def write_texts(path: Path, texts: Sequence[str]) -> Path:
     path.write_text("\n\n".join(texts) + "\n", encoding="utf-8")
     return path

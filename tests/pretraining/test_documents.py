@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bothways.corpus import open_shards
+from bothways.pretraining import documents
 from bothways.pretraining.documents import documents_of, held_out
 from tests.pretraining.small import language, shards, tokens_of, wordpiece
 
@@ -20,18 +21,18 @@ from tests.pretraining.small import language, shards, tokens_of, wordpiece
 def test_any_choice_reads_the_same_tokens_and_sentences(lengths, mask):
     corpus = tokens_of(lengths)
     chosen = np.flatnonzero(mask[: len(lengths)])
-    documents = documents_of(corpus, chosen)
-    assert len(documents) == len(chosen) and documents.n_tokens == sum(lengths[i] for i in chosen)
+    found = documents_of(corpus, chosen)
+    assert len(found) == len(chosen) and found.n_tokens == sum(lengths[i] for i in chosen)
     sentences = []
     for number, i in enumerate(chosen):
-        start, stop = documents.starts[number], documents.starts[number + 1]
+        start, stop = found.starts[number], found.starts[number + 1]
         begin, end = corpus.document_starts[i : i + 2]
-        np.testing.assert_array_equal(documents.read(start, stop), corpus.ids[begin:end])
+        np.testing.assert_array_equal(found.read(start, stop), corpus.ids[begin:end])
         if stop - start > 2:
-            np.testing.assert_array_equal(documents.read(start + 1, stop - 1), corpus.ids[begin + 1 : end - 1])
+            np.testing.assert_array_equal(found.read(start + 1, stop - 1), corpus.ids[begin + 1 : end - 1])
         inside = (corpus.sentence_starts >= begin) & (corpus.sentence_starts < end)
         sentences += (corpus.sentence_starts[inside] - begin + start).tolist()
-    assert documents.sentence_starts.tolist() == sentences
+    assert found.sentence_starts.tolist() == sentences
 
 
 def test_a_corpus_of_files_is_read_alike(tmp_path):
@@ -63,11 +64,13 @@ def test_what_is_held_out_is_apart_and_the_same_each_time(lengths, seed):
     assert len(held) == 2 or held.n_tokens <= 0.02 * sum(lengths)
 
 
-def test_one_per_cent_is_held_out_and_a_hundred_thousand_tokens_at_most():
+def test_one_per_cent_is_held_out_and_a_number_of_tokens_at_most(monkeypatch):
+    assert documents.HELD_OUT_TOKENS == 100_000
     train, held = held_out(tokens_of([50] * 2000), 0)
     assert held.n_tokens == 1000 and len(train) == 1980
-    large = tokens_of([5_000] * 4_000)
-    assert held_out(large, 0)[1].n_tokens == 100_000
+    monkeypatch.setattr(documents, "HELD_OUT_TOKENS", 500)
+    large = tokens_of([50] * 2_000)
+    assert held_out(large, 0)[1].n_tokens == 500
     assert held_out(large, 0)[1].shifts.tolist() != held_out(large, 1)[1].shifts.tolist()
 
 
