@@ -1,0 +1,487 @@
+"""From text to a model that any program loads: each objective, going on with a model, adapters, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+
+import pytest
+import torch
+
+import bothways
+from bothways import pretrain
+from bothways.checkpoints.weights import open_weights
+from bothways.engine.checkpoint_store import CheckpointStore
+from bothways.errors import BothwaysError, DataError, InputError, Interrupted, UsageError
+from bothways.pretraining import job
+from bothways.pretraining.goal_table import FAMILY_OF, GOALS
+from tests.distributed.launch import LIMIT, ended, start
+from tests.pretraining.small import (
+    NO_DROPOUT,
+    config_file,
+    language,
+    repetitions,
+    shards,
+    tokenizer_for,
+    wordpiece,
+    write_texts,
+)
+
+QUICK = {"max_length": 32, "batch_tokens": 320, "precision": "float32", "batch_ramp": 0}
+
+
+@pytest.fixture(autouse=True)
+def quickly(monkeypatch):
+    monkeypatch.setattr("os.fsync", lambda handle: None)
+    monkeypatch.setattr(job, "measured_peak", lambda precision, device: 1e11)
+
+
+class Place:
+    """A directory with a tokeniser, shards and a configuration for an objective."""
+
+    def __init__(self, directory, objective, texts=None, **more):
+        self.directory, self.objective = directory, objective
+        self.tokenizer = tokenizer_for(objective, directory / "tokenizer")
+        self.data = shards(directory, texts or language(60), self.tokenizer)
+        self.config = config_file(directory / "config.json", objective, **more)
+
+    def run(self, name="model", **options):
+        begin = {} if "model" in options else {"config": self.config}
+        return pretrain(
+            self.data, self.directory / name, objective=self.objective, **{**QUICK, **begin, "steps": 6, **options}
+        )
+
+
+@pytest.fixture(scope="module")
+def words(tmp_path_factory):
+    """Of masked words; what is in it is only read."""
+    return Place(tmp_path_factory.mktemp("mlm"), "mlm")
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory):
+    """A model that has learned something, judged by texts of their own."""
+    place = Place(tmp_path_factory.mktemp("learned"), "mlm", repetitions(150), **EASY)
+    texts = write_texts(place.directory / "eval.txt", repetitions(40, seed=9))
+    return place.run("model", steps=60, learning_rate=1e-2, batch_tokens=640, evaluation=texts)
+
+
+EASY = {**NO_DROPOUT, "initializer_range": 0.1, "num_hidden_layers": 1}
+
+
+def weights(directory):
+    with open_weights(directory) as stored:
+        return {name: stored.load(name) for name in stored.names()}
+
+
+def manifest(directory):
+    return json.loads((directory / "bothways.json").read_text())
+
+
+# -- each objective --------------------------------------------------------------------------------------------------
+
+CLASSES = {
+    "mlm": "AutoModelForMaskedLM",
+    "mlm,nsp": "BertForPreTraining",
+    "mlm,sop": "AlbertForPreTraining",
+    "rtd": "ElectraForPreTraining",
+    "clm": "GPT2LMHeadModel",
+    "span": "T5ForConditionalGeneration",
+}
+
+
+@pytest.mark.parametrize("objective", list(GOALS))
+def test_the_result_loads_in_the_ecosystem_with_equal_logits(objective, tmp_path):
+    transformers = pytest.importorskip("transformers")
+    place = Place(tmp_path, objective)
+    said = []
+    found = place.run(steps=4, learning_rate=5e-3, say=said.append)
+    assert found.directory == tmp_path / "model" and found.curve[-1].step == 4
+    assert not list(tmp_path.glob("*.unfinished"))
+    names = [(CLASSES[objective], found.directory, CLASSES[objective])]
+    if objective == "rtd":
+        names.append(("ElectraForMaskedLM", found.directory / "generator", "ElectraForMaskedLM"))
+    ids = torch.tensor([[7, 8, 9, 10, 11], [12, 13, 14, 0, 0]])
+    given = {"input_ids": ids, "attention_mask": (ids > 0).long()}
+    if objective == "span":
+        given["decoder_input_ids"] = ids[:, :3]
+    for theirs, directory, own in names:
+        reference, info = getattr(transformers, theirs).from_pretrained(directory, output_loading_info=True)
+        assert not info["missing_keys"] and not info["unexpected_keys"], info
+        ours = getattr(bothways, own).from_pretrained(directory)
+        with torch.no_grad():
+            pair = [model.eval()(**given) for model in (reference, ours)]
+        for name in ("logits", "prediction_logits", "seq_relationship_logits", "sop_logits"):
+            if name in pair[0]:
+                rows = [out[name][0] for out in pair]
+                torch.testing.assert_close(rows[0], rows[1], atol=1e-5, rtol=1e-4)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(found.directory)
+    assert tokenizer("w1 v1")["input_ids"] == place.tokenizer("w1 v1")["input_ids"]
+    facts = manifest(found.directory)
+    assert facts["settings"]["objective"] == objective and facts["training"]["step"] == 4
+    assert facts["measures"] == found.measures and set(found.words) >= {"loss", "accuracy"}
+    assert facts["curve"][-1]["validation"]["loss"] < 8 and facts["data"]["held_out_documents"] >= 2
+    assert said[0].endswith(" more to judge by.") and f"{facts['data']['tokens']:,} tokens of" in said[0]
+    assert "for 4 steps; rows of 32 tokens, 320 a step" in said[1] and "GFLOP/s" in said[2]
+
+
+def test_hidden_words_of_an_easy_language_are_found(learned):
+    losses = [point.validation["loss"] for point in learned.curve]
+    assert losses[-1] < 0.5 * losses[0] and learned.curve[-1].train_loss < 0.5 * learned.curve[0].train_loss
+    texts = " ".join(repetitions(40, seed=9)).split()
+    frequent = max(texts.count(word) for word in set(texts)) / len(texts)  # right by the most frequent word alone
+    assert learned.measures["accuracy"] > 0.6 > 2.5 * frequent
+    model = bothways.AutoModelForMaskedLM.from_pretrained(learned.directory).eval()
+    tokenizer = bothways.AutoTokenizer.from_pretrained(learned.directory)
+    encoded = tokenizer("w4 w4 w4 [MASK] w4 w4 .", return_tensors="pt")
+    with torch.no_grad():
+        best = model(**encoded).logits[0, 4].argmax()
+    assert tokenizer.convert_ids_to_tokens(int(best)) == "w4"
+
+
+@pytest.mark.parametrize(("objective", "optimizer"), [("clm", "muon"), ("mlm,nsp", "adamw")])
+def test_other_objectives_learn_too(objective, optimizer, tmp_path):
+    place = Place(tmp_path, objective, repetitions(150), **({} if objective == "clm" else EASY))
+    texts = write_texts(tmp_path / "eval.txt", repetitions(40, seed=9))
+    found = place.run(steps=60, learning_rate=1e-2, optimizer=optimizer, batch_tokens=640, evaluation=texts)
+    first, last = found.curve[0].validation, found.curve[-1].validation
+    assert last["loss"] < 0.6 * first["loss"] and last["accuracy"] > 0.4
+
+
+# -- going on with a model -------------------------------------------------------------------------------------------
+
+
+def test_a_model_goes_on_with_other_text(learned, tmp_path):
+    """From the loss where it was, not from the beginning; its own tokeniser is taken."""
+    data = write_texts(tmp_path / "texts.txt", repetitions(40, seed=5))
+    texts = write_texts(tmp_path / "eval.txt", repetitions(30, seed=6))
+    again = pretrain(data, tmp_path / "more", model=learned.directory, steps=4, evaluation=texts, **QUICK)
+    assert again.curve[-1].validation["loss"] < 0.5 * learned.curve[0].validation["loss"]
+    assert again.settings.learning_rate == 1e-4 and again.settings.ramp_steps == 0
+    facts = manifest(again.directory)
+    assert facts["start"]["sha256"] == manifest(learned.directory)["trained_sha256"]
+    # those that say nearly the same as another are left out
+    assert 10 < facts["data"]["documents"] < 40 and 8 < facts["data"]["held_out_documents"] < 30
+    assert (again.directory / "tokenizer.json").is_file() and not list(tmp_path.glob("*.unfinished"))
+
+
+def test_an_adapter_is_trained_beside_a_model(words, learned, tmp_path):
+    before = weights(learned.directory)
+    found = pretrain(
+        words.data, tmp_path / "adapter", model=learned.directory, lora=2, steps=5, learning_rate=5e-3, **QUICK
+    )
+    assert (found.directory / "adapter_model.safetensors").is_file()
+    assert not (found.directory / "model.safetensors").exists()
+    loaded = bothways.AutoModelForMaskedLM.from_pretrained(found.directory).eval()
+    plain = bothways.AutoModelForMaskedLM.from_pretrained(learned.directory).eval()
+    vectors = [model.get_input_embeddings().weight for model in (loaded, plain)]
+    assert torch.equal(*vectors)
+    ids = torch.tensor([[2, 7, 8, 4, 10, 3]])
+    with torch.no_grad():
+        assert (loaded(ids).logits - plain(ids).logits).abs().max() > 1e-3
+    assert all(torch.equal(before[name], value) for name, value in weights(learned.directory).items())
+
+
+def test_both_models_of_replaced_words_go_on(tmp_path):
+    place = Place(tmp_path, "rtd")
+    first = place.run("first", steps=3, learning_rate=5e-3)
+    second = place.run("second", model=first.directory, steps=1, learning_rate=1e-9)
+    for part in (".", "generator"):
+        one, two = (weights(found.directory / part) for found in (first, second))
+        assert set(one) == set(two) and all(torch.allclose(one[name], two[name], atol=1e-6) for name in one)
+
+
+# -- text, the end, options ------------------------------------------------------------------------------------------
+
+
+def test_text_and_its_shards_give_the_same_model(words, tmp_path):
+    one = words.run("of-shards")
+    two = pretrain(
+        [words.directory / "texts.txt"],
+        tmp_path / "model",
+        config=words.config,
+        tokenizer=words.directory / "tokenizer",
+        steps=6,
+        **QUICK,
+    )
+    theirs = weights(one.directory)
+    # near duplicates are left out where nobody asks for them, and there are none here
+    assert all(torch.equal(value, theirs[name]) for name, value in weights(two.directory).items())
+
+
+def test_the_end_is_the_first_of_steps_epochs_and_minutes(words):
+    whole = words.run("one", steps=None)  # one epoch where nothing is said
+    assert whole.settings.epochs == 1 and manifest(whole.directory)["training"]["epoch"] == 1
+    count = whole.curve[-1].step
+    tokens = manifest(whole.directory)["data"]["tokens"]
+    assert tokens < whole.tokens < 1.4 * tokens
+    assert words.run("two", steps=count - 1, epochs=1).curve[-1].step == count - 1
+    short = words.run("short", steps=None, minutes=1e-6)
+    assert short.curve[-1].step == 1
+    (note,) = short.notes
+    assert note.startswith("The 1e-06 minutes were over after 1 step of about ")
+    assert "20 or more are needed" in note and "--batch-tokens (now 320)" in note
+
+
+def test_options_do_what_they_say(words):
+    falling = words.run("falling", mask_rate="0.5:0.1", whole_words=True, optimizer="muon", batch_ramp=3)
+    assert falling.settings.mask_rate == (0.5, 0.1) and falling.settings.whole_words
+    assert falling.settings.ramp_steps == 3 and falling.tokens < 0.8 * words.run("level").tokens
+    other = words.run("other", seed=43)
+    assert not torch.equal(*(weights(found.directory)[NAME] for found in (other, falling)))
+    rate = words.run("rate", learning_rate=1e-9, warmup=0.0, weight_decay=0.0, steps=1)
+    plain = weights(rate.directory)
+    (words.directory / "rate").rename(words.directory / "rate-1")
+    again = weights(words.run("rate", learning_rate=1e-9, warmup=0.0, weight_decay=0.0, steps=3).directory)
+    assert all(torch.allclose(plain[name], again[name], atol=1e-7) for name in plain)
+
+
+NAME = "bert.encoder.layer.0.attention.self.query.weight"
+
+
+# -- stopping and going on -------------------------------------------------------------------------------------------
+
+
+def same(one, two):
+    assert {n: v.tobytes() for n, v in arrays(one).items()} == {n: v.tobytes() for n, v in arrays(two).items()}
+    curves = [
+        [{k: v for k, v in point.items() if k != "seconds"} for point in manifest(place)["curve"]]
+        for place in (one, two)
+    ]
+    assert curves[0] == curves[1]
+
+
+def arrays(directory):
+    return {name: value.numpy() for name, value in weights(directory).items()}
+
+
+def test_a_run_that_is_stopped_goes_on_by_the_same_call_or_its_command(words, command):
+    whole = words.run("whole", steps=None, epochs=2, mask_rate=(0.3, 0.15))
+    lines = []
+
+    def stop(line):
+        lines.append(line)
+        if line.startswith("step "):
+            signal.raise_signal(signal.SIGINT)
+
+    options = {"steps": None, "epochs": 2, "mask_rate": (0.3, 0.15)}
+    with pytest.raises(Interrupted, match="Continue with: bothways pretrain --data") as caught:
+        words.run("stopped", say=stop, **options)
+    assert "--mask-rate 0.3:0.15" in str(caught.value) and "--batch-ramp 0" in str(caught.value)
+    with pytest.raises(Interrupted):
+        words.run("stopped", say=stop, **{**options, "mask_rate": "0.3:0.15"})
+    with pytest.raises(UsageError, match="holds an unfinished run that differs: epochs 2, now 3"):
+        words.run("stopped", **{**options, "epochs": 3})
+    import shlex
+
+    words_of = shlex.split(str(caught.value).partition("Continue with: bothways ")[2])
+    code, out, err = command(*words_of)
+    assert code == 0 and "Going on from step " in err, err
+    assert f"Model: {words.directory / 'stopped'}" in out.replace("\n", "")
+    same(whole.directory, words.directory / "stopped")
+
+
+def test_a_kill_at_a_checkpoint_loses_nothing(words):
+    """A real process and a real kill -9."""
+    options = {"steps": 400, "checkpoint_steps": 4}
+    output = words.directory / "killed"
+    program = (
+        "import sys, json; from bothways import pretrain\n"
+        "data, output, options = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])\n"
+        "pretrain(data, output, **options)\n"
+    )
+    given = {**QUICK, "config": str(words.config), **options}
+    process = subprocess.Popen([sys.executable, "-c", program, str(words.data), str(output), json.dumps(given)])
+    store = CheckpointStore(words.directory / "killed.unfinished")
+    for _ in range(int(LIMIT * 20)):
+        if len(store.steps()) > 1:
+            break
+        with suppress(subprocess.TimeoutExpired):
+            raise AssertionError(f"it ended before it was to: {process.wait(0.05)}")
+    process.kill()
+    process.wait()
+    step = store.newest().step
+    assert 4 <= step < 400 and not output.exists()
+    # what follows is a shorter run than was begun: its checkpoint, and the steps behind it
+    said = []
+    with pytest.raises(Interrupted):
+        words.run("killed", **options, say=lambda line: said.append(line) or stop_at_curve(line))
+    assert said[3].startswith(f"Going on from step {step} (")
+    reached = store.newest().step
+    assert reached > step
+
+    def stop(line):
+        if line.startswith(f"step {reached // 20 * 20},"):
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(Interrupted):
+        words.run("not-killed", **options, say=stop)
+    other = CheckpointStore(words.directory / "not-killed.unfinished").newest()
+    assert other.step == reached
+    same_files(store.newest().path, other.path)
+
+
+def stop_at_curve(line):
+    if line.startswith("step "):
+        signal.raise_signal(signal.SIGINT)
+
+
+def same_files(one, two):
+    for name in ("model.safetensors", "trained.safetensors", "optimizer.safetensors"):
+        assert (one / name).read_bytes() == (two / name).read_bytes(), name
+
+
+def test_two_processes_learn_what_one_does(words, tmp_path):
+    config = config_file(tmp_path / "config.json", "mlm,nsp", **NO_DROPOUT)
+    given = ["pretrain", "--data", words.data, "--objective", "mlm,nsp", "--config", config, "--steps", 9]
+    given += ["--max-length", 32, "--batch-tokens", 640, "--precision", "float32", "--batch-ramp", 4]
+    code, out, err = ended(start("-m", "bothways", *given, "--learning-rate", 0.002, "-o", tmp_path / "two"))
+    assert code == 0 and out.count("Model:") == 1 and err.count("to train on") == 1, err
+    one = pretrain(
+        words.data,
+        tmp_path / "one",
+        objective="mlm,nsp",
+        config=config,
+        steps=9,
+        learning_rate=0.002,
+        **{**QUICK, "batch_tokens": 640, "batch_ramp": 4},
+    )
+    two = manifest(tmp_path / "two")
+    assert two["training"]["processes"] == 2 and two["training"]["step"] == one.curve[-1].step == 9
+    assert two["training"]["tokens"] == one.tokens
+    for name in ("loss", "pairs_loss"):
+        assert two["measures"][name] == pytest.approx(one.measures[name], abs=1e-4)
+    curves = [[point["train_loss"] for point in manifest(tmp_path / name)["curve"]] for name in ("one", "two")]
+    assert curves[0] == pytest.approx(curves[1], abs=1e-3)
+
+
+# -- what is refused -------------------------------------------------------------------------------------------------
+
+REFUSED = [
+    ({"objective": "mlm,nps"}, UsageError, r"--objective is 'mlm,nps'; known are 'mlm', .*Did you mean 'mlm,nsp'\?"),
+    ({"config": "missing.json"}, UsageError, "--config is 'missing.json'; expected mini, small, base or a config.json"),
+    ({"config": "smal"}, UsageError, r"--config is 'smal'; .* Did you mean 'small'\?"),
+    ({"mask_rate": 0}, UsageError, "mask_rate is 0, expected a number between 0 and 1, or two: 0.3:0.15"),
+    ({"mask_rate": 1.5}, UsageError, "mask_rate is 1.5, expected a number between 0 and 1"),
+    ({"mask_rate": "0.3:1.5"}, UsageError, "mask_rate is 0.3:1.5, expected a number between 0 and 1"),
+    ({"mask_rate": "a"}, UsageError, "mask_rate is 'a'; expected a share such as 0.15, or two: 0.3:0.15"),
+    ({"mask_rate": "0.1:0.2:0.3"}, UsageError, "mask_rate is '0.1:0.2:0.3'; expected a share"),
+    ({"mask_rate": float("nan")}, UsageError, "mask_rate is nan, expected a number between 0 and 1"),
+    ({"max_length": 49}, UsageError, "max_length is 49; this model reads at most 48 tokens"),
+    ({"max_length": 0}, UsageError, "max_length is 0, expected a whole number from 8"),
+    ({"max_length": 40, "batch_tokens": 39}, UsageError, "batch_tokens is 39, expected at least max_length, 40"),
+    ({"batch_tokens": 0}, UsageError, "batch_tokens is 0, expected at least max_length, 32"),
+    ({"minutes": 0}, UsageError, "minutes is 0, expected a number above 0"),
+    ({"minutes": -3.5, "steps": 0}, UsageError, "minutes is -3.5, expected .*; steps is 0, expected a whole number"),
+    ({"minutes": "five"}, UsageError, "minutes is 'five', expected a number"),
+    ({"epochs": 1.5}, UsageError, "epochs is 1.5, expected a whole number"),
+    ({"checkpoint_steps": 0}, UsageError, "checkpoint_steps is 0, expected a whole number from 1"),
+    ({"batch_ramp": -1}, UsageError, "batch_ramp is -1, expected a whole number from 0"),
+    ({"learning_rate": 2}, UsageError, "learning_rate is 2, expected a number above 0 and below 1"),
+    ({"warmup": 1.0}, UsageError, "warmup is 1.0, expected a number from 0 and below 1"),
+    ({"optimizer": "sgd"}, UsageError, "optimizer is sgd, expected one of adamw, muon"),
+    ({"precision": "half"}, UsageError, "precision is 'half'; expected one of auto, float32, bfloat16"),
+    ({"seed": -1}, UsageError, "seed is -1, expected a whole number from 0 to 4294967295"),
+    ({"lora": 4}, UsageError, "--lora learns beside a model that is there: name it with --model"),
+    ({"model": "x", "config": "mini"}, UsageError, "--config is for random weights and --model goes on with some"),
+    (
+        {"objective": "clm", "whole_words": True},
+        UsageError,
+        "--whole-words is about masked words.*clm hides none",
+    ),
+    (
+        {"objective": "clm", "mask_rate": 0.3},
+        UsageError,
+        "--mask-rate is about what is hidden.*clm hides nothing",
+    ),
+    ({"objective": "rtd", "lora": 4, "model": "x"}, UsageError, "--lora trains beside one model, and rtd trains two"),
+    ({"objective": "span"}, UsageError, "BertTokenizer\\w* has no marks for missing spans"),
+    ({"objective": "mlm,sop"}, UsageError, r"bert has no head for .*order of sentences \(mlm,sop\); albert has"),
+    ({"objective": "rtd"}, UsageError, r"bert has no head for replaced words \(rtd\); electra has"),
+    ({"evaluation": "nothing.txt"}, UsageError, "nothing.txt: no such file or directory"),
+]
+
+
+@pytest.mark.parametrize(("options", "kind", "message"), REFUSED)
+def test_what_cannot_be_is_refused_before_any_work(options, kind, message, words, monkeypatch):
+    def work(*arguments, **more):
+        raise AssertionError("shards were asked for")
+
+    for name in ("build_shards", "held_out", "documents_of"):
+        monkeypatch.setattr(job, name, work)
+    more = {**QUICK, "config": words.config, **options}
+    if "model" in options and "config" not in options:
+        more["config"] = None
+    with pytest.raises(kind, match=message):
+        pretrain(words.data, words.directory / "refused", **more)
+    assert not (words.directory / "refused.unfinished").exists()
+
+
+def test_a_family_without_the_head_is_refused(words, tmp_path):
+    config = config_file(tmp_path / "config.json", "clm")
+    with pytest.raises(UsageError, match="gpt2 has no head for 'masked-lm'.*Take another --objective"):
+        pretrain(words.data, tmp_path / "model", config=config, **QUICK)
+    config.write_text(json.dumps({"model_type": "nothing"}))
+    with pytest.raises(BothwaysError, match="model_type is 'nothing'; expected one of albert, "):
+        pretrain(words.data, tmp_path / "model", config=config, **QUICK)
+    config = config_file(tmp_path / "config.json", "mlm", vocab_size=50)
+    with pytest.raises(UsageError, match=r"has vocab_size 50, and the tokeniser has 98 tokens"):
+        pretrain(words.data, tmp_path / "model", config=config, **QUICK)
+
+
+def test_tokenisers_that_do_not_fit_are_refused(words, learned, tmp_path):
+    text = write_texts(tmp_path / "texts.txt", language(9))
+    with pytest.raises(UsageError, match="no tokeniser: give --tokenizer DIR, or --model"):
+        pretrain(text, tmp_path / "model", config=words.config, **QUICK)
+    with pytest.raises(UsageError, match=r"GPT2Tokenizer\w* has no mask token"):
+        pretrain(text, tmp_path / "model", tokenizer=gpt2(tmp_path), config=words.config, **QUICK)
+    other = tmp_path / "other"
+    other.mkdir()
+    vocabulary = (words.directory / "tokenizer" / "vocab.txt").read_text()
+    (other / "vocab.txt").write_text(vocabulary + "more\n")
+    bothways.BertTokenizerFast(str(other / "vocab.txt")).save_pretrained(other)
+    with pytest.raises(DataError, match=r"was made with another tokeniser: BertTokenizer with 98 tokens.*with 99"):
+        pretrain(words.data, tmp_path / "model", tokenizer=other, config=words.config, **QUICK)
+    with pytest.raises(UsageError, match=r"the tokeniser has 99 tokens, and --model .* has word vectors for 98"):
+        pretrain(text, tmp_path / "model", tokenizer=other, model=learned.directory, **QUICK)
+
+
+def gpt2(tmp_path):
+    tokenizer_for("clm", tmp_path / "gpt2")
+    return tmp_path / "gpt2"
+
+
+def test_one_document_cannot_have_pairs_nor_be_judged_by(words, tmp_path):
+    text = write_texts(tmp_path / "texts.txt", language(1, seed=3))
+    options = {"config": words.config, "tokenizer": words.directory / "tokenizer", "steps": 1, **QUICK}
+    with pytest.raises(InputError, match="there are 1 documents with text, but next-sentence prediction needs"):
+        pretrain(text, tmp_path / "pairs", objective="mlm,nsp", **options)
+    said = []
+    found = pretrain(text, tmp_path / "words", say=said.append, **options)
+    assert found.measures == {} and found.words == {}
+    assert any("none to judge by: they are fewer than four; give --eval" in line for line in said)
+
+
+def test_an_output_with_other_things_is_left_alone(words, tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "thesis.txt").write_text("ten years of work")
+    with pytest.raises(UsageError, match="is not empty .thesis.txt. and not an earlier result"):
+        pretrain(words.data, tmp_path / "model", config=words.config, **QUICK)
+    assert (tmp_path / "model" / "thesis.txt").read_text() == "ten years of work"
+
+
+def test_an_adapter_under_muon_is_refused(words, learned, tmp_path):
+    with pytest.raises(UsageError, match="--optimizer muon is for the matrices of blocks"):
+        pretrain(words.data, tmp_path / "m", model=learned.directory, lora=2, optimizer="muon", steps=2, **QUICK)
+
+
+def test_families_of_sizes_are_those_of_the_objectives():
+    assert set(FAMILY_OF) == set(GOALS)
+
+
+def test_wordpiece_knows_the_language(tmp_path):
+    tokenizer = wordpiece(tmp_path)
+    assert not any(tokenizer.unk_token_id in row for row in tokenizer(language(5))["input_ids"])
