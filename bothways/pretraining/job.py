@@ -113,7 +113,7 @@ def pretrain(
     options = {name: value for name, value in locals().items() if name not in ("data", "output", "say", "fresh")}
     options = json_options(options) | {"evaluation": _plain_paths(evaluation) if evaluation is not None else None}
     group = processes()
-    sources, directory = _paths(data), Path(output).resolve()
+    sources, (directory,) = _paths(data), (path.resolve() for path in _paths([output]))
     group.all_do(lambda: _check(options, sources, directory))
     # the same run however it is written
     options |= {"objective": objective_named(objective), "mask_rate": list(parse_rate(mask_rate))}
@@ -322,6 +322,11 @@ def _check(options: dict[str, Any], sources: list[Path], directory: Path) -> Non
     missing = [str(path) for path in (*sources, *_paths(options["evaluation"] or [])) if not path.exists()]
     if missing:
         raise UsageError(f"{', '.join(missing[:3])}: no such file or directory.")
+    if len(sources) > 1 and any(map(is_shards, sources)):
+        raise UsageError(
+            f"{len(sources)} places were given as --data, and one of them holds shards. Give one directory of shards, "
+            "or texts alone."
+        )
     if options["model"] is not None and options["config"] is not None:
         raise UsageError("--config is for random weights and --model goes on with some: give one of them.")
     if options["lora"] is not None and options["model"] is None:
@@ -354,7 +359,10 @@ def _identity(options: dict[str, Any], sources: list[Path]) -> dict[str, Any]:
 
 
 def _paths(data: Any) -> list[Path]:
-    return [Path(path) for path in ([data] if isinstance(data, (str, os.PathLike)) else data)]
+    several = [data] if isinstance(data, (str, os.PathLike)) else data
+    if not isinstance(several, Sequence) or not all(isinstance(path, (str, os.PathLike)) for path in several):
+        raise UsageError(f"{data!r:.60} was given; expected the path of a file or directory, or a list of them.")
+    return [Path(path) for path in several]
 
 
 def _plain_paths(data: Any) -> list[str]:

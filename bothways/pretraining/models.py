@@ -19,6 +19,7 @@ from bothways.models.auto import AutoConfig, model_class
 from bothways.pretraining.goal_table import FAMILY_OF, GOALS, WORDS
 from bothways.pretraining.goals import Goal
 from bothways.pretraining.masked_goals import GeneratorAndDiscriminator, MaskedWords, ReplacedWords
+from bothways.resolver.adapters import is_adapter
 
 SIZES: dict[str, tuple[int, int]] = {"mini": (4, 256), "small": (4, 512), "base": (12, 768)}
 """Layers and hidden size; a head has 64 columns, and the inside of a feed-forward is 4 times as wide."""
@@ -73,6 +74,10 @@ def known_model(directory: Path, goal: type[Goal], seed: int, lora: int | None) 
     Raises:
         UsageError: its family has no head for the objective, or LoRA does not fit.
     """
+    if lora is not None and is_adapter(directory):
+        raise UsageError(
+            f"--lora needs a whole model, and {directory} is an adapter. Start from its encoder, or drop --lora."
+        )
     torch.manual_seed(seed)
     config = AutoConfig.from_pretrained(directory)
     model = class_for(config, goal).from_pretrained(directory, config=config)

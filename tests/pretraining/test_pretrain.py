@@ -14,14 +14,20 @@ import torch
 import bothways
 from bothways import pretrain
 from bothways.checkpoints.weights import open_weights
+from bothways.corpus import open_shards
 from bothways.engine.checkpoint_store import CheckpointStore
+from bothways.engine.processes import Processes
 from bothways.errors import BothwaysError, DataError, InputError, Interrupted, UsageError
 from bothways.pretraining import job
+from bothways.pretraining.documents import held_out
 from bothways.pretraining.goal_table import FAMILY_OF, GOALS
+from bothways.pretraining.run import judge
+from bothways.pretraining.steps import validation_parts
 from tests.distributed.launch import LIMIT, ended, start
 from tests.pretraining.small import (
     NO_DROPOUT,
     config_file,
+    goal_for,
     language,
     repetitions,
     shards,
@@ -151,6 +157,15 @@ def test_other_objectives_learn_too(objective, optimizer, tmp_path):
     assert last["loss"] < 0.6 * first["loss"] and last["accuracy"] > 0.4
 
 
+@pytest.mark.parametrize("objective", ["mlm,nsp", "rtd", "span"])
+def test_half_the_digits_give_nearly_the_same_losses(objective, tmp_path):
+    place = Place(tmp_path, objective)
+    half, whole = (place.run(name, steps=3, precision=name) for name in ("bfloat16", "float32"))
+    assert half.measures["loss"] == pytest.approx(whole.measures["loss"], rel=0.02)
+    assert half.measures["loss"] != whole.measures["loss"]
+    assert {value.dtype for value in weights(half.directory).values()} == {torch.float32}
+
+
 # -- going on with a model -------------------------------------------------------------------------------------------
 
 
@@ -182,7 +197,31 @@ def test_an_adapter_is_trained_beside_a_model(words, learned, tmp_path):
     ids = torch.tensor([[2, 7, 8, 4, 10, 3]])
     with torch.no_grad():
         assert (loaded(ids).logits - plain(ids).logits).abs().max() > 1e-3
+    assert measured_again(words, found, loaded) == pytest.approx(found.measures, rel=1e-4)
     assert all(torch.equal(before[name], value) for name, value in weights(learned.directory).items())
+
+
+def measured_again(place, found, model):
+    """What the loaded model says of the documents that were held out."""
+    goal = goal_for(found.settings, place.tokenizer)
+    held = held_out(open_shards(place.data), found.settings.seed)[1]
+    return judge(model, goal, validation_parts(held, goal, found.settings), found.settings, Processes())
+
+
+def test_what_is_written_is_what_was_judged(words):
+    found = words.run("judged", learning_rate=5e-3)
+    model = bothways.AutoModelForMaskedLM.from_pretrained(found.directory)
+    assert measured_again(words, found, model) == pytest.approx(found.measures, rel=1e-6)
+
+
+def test_an_adapter_goes_on_as_a_whole_model_and_not_under_another_one(words, learned, tmp_path):
+    options = {"steps": 2, "learning_rate": 5e-3, **QUICK}
+    first = pretrain(words.data, tmp_path / "first", model=learned.directory, lora=2, **options).directory
+    with pytest.raises(UsageError, match=r"--lora needs a whole model, and .*first is an adapter"):
+        pretrain(words.data, tmp_path / "second", model=first, lora=2, **options)
+    whole = pretrain(words.data, tmp_path / "second", model=first, **options).directory
+    bothways.AutoModelForMaskedLM.from_pretrained(whole)
+    assert (whole / "model.safetensors").is_file()
 
 
 def test_both_models_of_replaced_words_go_on(tmp_path):
@@ -452,6 +491,14 @@ def test_tokenisers_that_do_not_fit_are_refused(words, learned, tmp_path):
 def gpt2(tmp_path):
     tokenizer_for("clm", tmp_path / "gpt2")
     return tmp_path / "gpt2"
+
+
+def test_paths_that_are_none_and_shards_among_others_are_refused(words, tmp_path):
+    for data, output in ((3, tmp_path / "model"), (words.data, None), ([None], tmp_path / "model")):
+        with pytest.raises(UsageError, match="(3|None).* was given; expected the path of a file or directory"):
+            pretrain(data, output, config=words.config, **QUICK)
+    with pytest.raises(UsageError, match="2 places were given as --data, and one of them holds shards"):
+        pretrain([words.data, words.config], tmp_path / "model", config=words.config, **QUICK)
 
 
 def test_one_document_cannot_have_pairs_nor_be_judged_by(words, tmp_path):
