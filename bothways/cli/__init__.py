@@ -16,6 +16,7 @@ from bothways.cli.generate import generate_command
 from bothways.cli.models import models_command
 from bothways.cli.predict import predict_command
 from bothways.cli.pretrain import pretrain_command
+from bothways.cli.reproduce import reproduce_command
 from bothways.cli.shard import shard_command
 from bothways.cli.tokenizer import tokenizer_app
 from bothways.cli.train import StoppedError, train_command
@@ -45,6 +46,7 @@ app.command("embed")(embed_command)
 app.command("models")(models_command)
 app.add_typer(tokenizer_app, name="tokenizer")
 app.command("demo")(demo_command)
+app.command("reproduce")(reproduce_command)
 app.command("verify-resume")(verify_resume_command)
 
 

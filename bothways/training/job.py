@@ -25,6 +25,7 @@ from bothways.resolver import DEFAULT_MODEL, resolve_model
 from bothways.tasks.encoded import position_limit
 from bothways.training.advice import advice
 from bothways.training.arguments import check_arguments
+from bothways.training.evidence import gather
 from bothways.training.features import MAX_TOKENS, MAX_TOKENS_ELSEWHERE
 from bothways.training.fit import Keeping, fit, interruptible
 from bothways.training.judge import Judge
@@ -308,6 +309,9 @@ def _train(
             processes=group.count,
             search=search,
             advice=advised,
+            evidence=gather(
+                job, learner, prepared.tokenizer, prepared.most, judge.runner.dtype, tokens_trained=result.tokens
+            ),
         )
         return write_results(
             directory,

@@ -10,7 +10,8 @@ from typing import Any
 from bothways.directories import publishing
 from bothways.evaluation.baseline import Predictions
 from bothways.evaluation.verdict import Comparison, Contender, compare
-from bothways.files import write_json
+from bothways.files import write_json, write_text
+from bothways.training.card import card
 from bothways.training.manifest import FORMAT, command_line, hardware, json_options, now, versions, weights_hash
 from bothways.training.method import Method
 from bothways.training.publish import MANIFEST
@@ -18,6 +19,8 @@ from bothways.training.scoring import SELECTION
 from bothways.training.search import Search
 from bothways.training.settings import FitResult, FitSettings
 from bothways.training.task import JudgedBaseline, TrainingSet, TrainingTask
+
+CARD = "README.md"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +36,7 @@ class Run:
         method: how it learned. class_weights: what each class weighed; None where all weighed the same.
         processes: that trained together.
         search: for the settings, if there was one. advice: about settings that are not known to work.
+        evidence: what the run measured of itself, see ``evidence.gather``.
         predict_seconds: to answer all evaluation examples, tokenisation left out.
     """
 
@@ -54,6 +58,7 @@ class Run:
     processes: int = 1
     search: Search | None = None
     advice: tuple[str, ...] = ()
+    evidence: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +93,7 @@ def write_results(directory: Path, run: Run, write_model: Callable[[Path], None]
         comparison = _compare(run, gold, sum(p.stat().st_size for p in temporary.glob("*.safetensors")) / 1e6)
         manifest = make_manifest(run, directory, metrics, comparison, weights_hash(temporary))
         write_training_report(temporary, run, comparison, manifest)
+        write_text(temporary / CARD, card(manifest, directory.name))
         manifest["files"] = sorted(path.name for path in temporary.iterdir())
         write_json(temporary / MANIFEST, manifest)
     return TrainOutcome(
@@ -169,6 +175,7 @@ def make_manifest(
         },
         "metrics": metrics,
         "comparison": asdict(comparison),
+        "evidence": run.evidence,
         "total_seconds": run.total_seconds,
         "versions": versions(),
         "hardware": hardware(),
