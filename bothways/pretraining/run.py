@@ -22,6 +22,7 @@ from bothways.engine.saving import Saver
 from bothways.engine.seeds import seed_for
 from bothways.engine.steps import Stepper, StepResult
 from bothways.errors import Interrupted
+from bothways.evaluation.formats import seconds_text
 from bothways.pretraining.documents import Documents
 from bothways.pretraining.exercise import Exercise
 from bothways.pretraining.goals import Counts, Goal
@@ -218,7 +219,14 @@ class _Run(Events):
         )
         self.state.curve.append(point)
         if self.group.is_first:
-            self.watch.say(sentence_of(point, self.goal))
+            self.watch.say(sentence_of(point, self.goal) + self._left())
+
+    def _left(self) -> str:
+        """How long it will go on, from how long it has taken."""
+        share = self.share()
+        if not 0 < share < 1 or self._is_over():
+            return ""
+        return f", about {seconds_text(self.state.progress.seconds * (1 - share) / share)} left"
 
     # -- checkpoints -------------------------------------------------------------------------------------------------
 

@@ -63,7 +63,7 @@ def build_reference(transformers, kind, **options):
 
 def converted(transformers, kind):
     """The engine that the reference's converter makes of a ``.model`` file."""
-    # By its path: the package also exports the function of that name, and which of the two it gives is a matter of order.
+    # By its path: the package also exports a function of that name, and which one it gives is a matter of order.
     reference = import_module("transformers.convert_slow_tokenizer")
     name, files, own = WRITING[kind]
     proto = reference.import_protobuf().ModelProto()
