@@ -1,6 +1,13 @@
 """Numbers from labels; no model, and only plain Python values in the results."""
 
-from bothways.metrics.calibration import brier, expected_calibration_error
+from bothways.metrics.calibration import (
+    ReliabilityBin,
+    brier,
+    confidence_brier,
+    confidence_error,
+    expected_calibration_error,
+    reliability_bins,
+)
 from bothways.metrics.classification import classification_scores, multilabel_scores
 from bothways.metrics.entities import entity_scores, entity_spans, entity_surfaces
 from bothways.metrics.generation import TextScore, bits_per_byte, bleu, chrf, perplexity, rouge
@@ -14,6 +21,7 @@ from bothways.metrics.question_answering import (
 from bothways.metrics.regression import regression_scores
 
 __all__ = [
+    "ReliabilityBin",
     "TextScore",
     "answer_exact",
     "answer_f1",
@@ -23,6 +31,8 @@ __all__ = [
     "brier",
     "chrf",
     "classification_scores",
+    "confidence_brier",
+    "confidence_error",
     "entity_scores",
     "entity_spans",
     "entity_surfaces",
@@ -32,5 +42,6 @@ __all__ = [
     "perplexity",
     "question_answering_scores",
     "regression_scores",
+    "reliability_bins",
     "rouge",
 ]

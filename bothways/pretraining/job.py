@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bothways.corpus import build_shards, content_of, is_shards, open_shards
+from bothways.engine.peak import measured_peak
 from bothways.engine.precision import PRECISIONS, best_device, resolve_precision
 from bothways.engine.processes import Processes, processes
 from bothways.errors import UsageError
@@ -23,7 +24,7 @@ from bothways.pretraining.exercise import Exercise
 from bothways.pretraining.goal_table import GOALS, WORDS, objective_named
 from bothways.pretraining.goals import Goal, GoalSettings
 from bothways.pretraining.models import known_model, learning_rate, make_config, new_model
-from bothways.pretraining.peak import measured_peak, operations_per_token
+from bothways.pretraining.peak import operations_per_token
 from bothways.pretraining.results import PretrainOutcome, write_checkpoint, write_outcome
 from bothways.pretraining.run import Watch, pretrain_model
 from bothways.pretraining.settings import PretrainSettings, parse_rate

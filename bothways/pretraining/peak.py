@@ -1,32 +1,10 @@
-"""What this machine can multiply, and how much of that a run uses."""
+"""How many operations a step of pretraining is."""
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
-import torch
 from torch import nn
-
-from bothways.engine.precision import computing_in
-
-_SIDE = {"cpu": 1024, "cuda": 8192}
-_TIMES = 5
-
-
-def measured_peak(precision: str, device: torch.device) -> float:
-    """Floating-point operations a second of one large matrix product, the best of several."""
-    side = _SIDE.get(device.type, 4096)
-    a, b = (torch.randn(side, side, device=device, generator=_generator(device, seed)) for seed in (1, 2))
-    best = float("inf")
-    with torch.no_grad(), computing_in(precision, device):
-        for _ in range(_TIMES):
-            _wait(device)
-            start = time.perf_counter()
-            torch.nn.functional.linear(a, b)
-            _wait(device)
-            best = min(best, time.perf_counter() - start)
-    return 2 * side**3 / best
 
 
 def operations_per_token(model: nn.Module, asked_share: float, mean_length: float) -> float:
@@ -57,12 +35,3 @@ def _models(model: Any) -> list[Any]:
     if hasattr(model, "get_output_embeddings"):
         return [model]
     return [model.generator, model.discriminator]
-
-
-def _generator(device: torch.device, seed: int) -> torch.Generator:
-    return torch.Generator(device).manual_seed(seed)
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
