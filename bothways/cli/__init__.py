@@ -9,6 +9,7 @@ import sys
 
 import typer
 
+from bothways.cli.compare import compare_command
 from bothways.cli.demo import demo_command
 from bothways.cli.embed import embed_command
 from bothways.cli.evaluate import evaluate_command
@@ -41,6 +42,7 @@ app.command("shard")(shard_command)
 app.command("pretrain")(pretrain_command)
 app.command("predict")(predict_command)
 app.command("evaluate")(evaluate_command)
+app.command("compare")(compare_command)
 app.command("generate")(generate_command)
 app.command("embed")(embed_command)
 app.command("models")(models_command)
