@@ -11,6 +11,7 @@ import typer
 
 from bothways.cli.compare import compare_command
 from bothways.cli.demo import demo_command
+from bothways.cli.diff import diff_command
 from bothways.cli.embed import embed_command
 from bothways.cli.evaluate import evaluate_command
 from bothways.cli.generate import generate_command
@@ -43,6 +44,7 @@ app.command("pretrain")(pretrain_command)
 app.command("predict")(predict_command)
 app.command("evaluate")(evaluate_command)
 app.command("compare")(compare_command)
+app.command("diff")(diff_command)
 app.command("generate")(generate_command)
 app.command("embed")(embed_command)
 app.command("models")(models_command)
