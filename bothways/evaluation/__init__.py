@@ -4,8 +4,9 @@ Everything here works on plain lists of texts, right answers and predictions; no
 Jinja and Rich are imported when they are first needed.
 """
 
-from bothways.evaluation.analysis import ConfusedPair, Confusion, Histogram, LabelScore, Lengths, Mistake
+from bothways.evaluation.analysis import Histogram, LabelScore, Lengths, Mistake
 from bothways.evaluation.baseline import Baseline, Predictions, train_baseline
+from bothways.evaluation.confusions import ConfusedPair, Confusion
 from bothways.evaluation.gazetteer import Gazetteer, train_gazetteer
 from bothways.evaluation.intervals import (
     Difference,

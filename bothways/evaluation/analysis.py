@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from bothways.evaluation.baseline import Predictions
-from bothways.metrics import classification_scores, multilabel_scores
-from bothways.metrics.entities import entity_scores, entity_spans
+from bothways.evaluation.intervals import Interval, wilson_interval
+from bothways.metrics.entities import entity_spans
 from bothways.metrics.question_answering import answer_exact
 
 TEXT_CHARS = 300
 LABEL_CHARS = 60
+COUNTED_FROM = 120
 MISTAKES = 25
-CONFUSED_PAIRS = 12
 SCATTER_POINTS = 1_000
 # C0 and C1 controls, bidirectional overrides, half surrogate pairs and non-characters: not HTML, or not what it seems.
 UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
@@ -26,7 +26,10 @@ UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069
 
 @dataclass(frozen=True, kw_only=True)
 class LabelScore:
-    """One label: its scores, how many texts have it (``support``), how many got it, how many were trained on."""
+    """One label: its scores, how many texts have it (``support``), how many got it, how many were trained on.
+
+    The intervals are of 95 %; None where there is nothing to divide by.
+    """
 
     label: str
     precision: float
@@ -35,24 +38,9 @@ class LabelScore:
     support: int
     predicted: int
     trained: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Confusion:
-    """Counts of gold and predicted labels as triples (gold, predicted, count); zeros are left out."""
-
-    labels: tuple[str, ...]
-    cells: tuple[tuple[int, int, int], ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ConfusedPair:
-    """Texts with the label ``gold`` that were taken for ``predicted``; ``share`` of all texts with that gold label."""
-
-    gold: str
-    predicted: str
-    count: int
-    share: float
+    precision_interval: Interval | None = None
+    recall_interval: Interval | None = None
+    f1_interval: Interval | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,52 +81,58 @@ def label_scores(
     """Scores of every label or type of entity that occurs, best supported first; nothing for numbers and texts."""
     if kind in ("regression", "answers", "translations", "summaries", "language"):
         return ()
-    if kind == "entities":
-        return _type_scores(gold, predicted, trained)
-    known = list(dict.fromkeys([*names, *_each(kind, gold), *_each(kind, predicted)]))
-    scored = (multilabel_scores if kind == "multi" else classification_scores)(gold, predicted, known)
-    in_training = None if trained is None else Counter(_each(kind, trained))
+    right, found, own = (Counter[Hashable]() for _ in range(3))
+    for truth, answer in zip(gold, predicted, strict=True):
+        one, other = _counted_in(kind, truth), _counted_in(kind, answer)
+        own.update(item[0] for item in one)
+        found.update(item[0] for item in other)
+        right.update(item[0] for item in one & other)
+    in_training = None if trained is None else Counter(i[0] for item in trained for i in _counted_in(kind, item))
+
+    def trained_on(label: Hashable) -> int | None:
+        return None if in_training is None else in_training[label]
+
+    known = dict.fromkeys([*(names if kind != "entities" else ()), *own, *found])
     rows = [
-        LabelScore(
-            label=shown_label(label), **values, trained=None if in_training is None else in_training.get(label, 0)
-        )
-        for label, values in scored["per_label"].items()
+        _label_score(label, right[label], own[label], found[label], trained_on(label))
+        for label in known
+        if kind != "entities" or own[label] or found[label]
     ]
     return tuple(sorted(rows, key=lambda row: -row.support))
 
 
-def _type_scores(
-    gold: Sequence[Any], predicted: Sequence[Any], trained: Sequence[Any] | None
-) -> tuple[LabelScore, ...]:
-    in_training = None if trained is None else Counter(kind for tags in trained for kind, _, _ in entity_spans(tags))
-    rows = [
-        LabelScore(label=shown_label(label), **values, trained=None if in_training is None else in_training[label])
-        for label, values in entity_scores(gold, predicted)["per_type"].items()
-    ]
-    return tuple(sorted(rows, key=lambda row: -row.support))
-
-
-def confusion_of(gold: Sequence[str], predicted: Sequence[str], names: Sequence[str]) -> Confusion:
-    """Count pairs of gold and predicted labels, in the order of ``names``, labels that never occur left out."""
-    counts = Counter(zip(gold, predicted, strict=True))
-    used = {label for pair in counts for label in pair}
-    labels = [label for label in dict.fromkeys([*names, *gold, *predicted]) if label in used]
-    index = {label: i for i, label in enumerate(labels)}
-    cells = sorted((index[g], index[p], count) for (g, p), count in counts.items())
-    return Confusion(labels=tuple(shown_label(label) for label in labels), cells=tuple(cells))
-
-
-def most_confused(confusion: Confusion, most: int = CONFUSED_PAIRS) -> tuple[ConfusedPair, ...]:
-    """The pairs of labels with the most mistakes."""
-    support: Counter[int] = Counter()
-    for gold, _, count in confusion.cells:
-        support[gold] += count
-    wrong = sorted((cell for cell in confusion.cells if cell[0] != cell[1]), key=lambda cell: -cell[2])
-    labels = confusion.labels
-    return tuple(
-        ConfusedPair(gold=labels[g], predicted=labels[p], count=count, share=count / support[g])
-        for g, p, count in wrong[:most]
+def _label_score(label: Hashable, right: int, support: int, predicted: int, trained: int | None) -> LabelScore:
+    precision, recall = (_share(right, n) for n in (predicted, support))
+    # F1 = 2 J / (1 + J), where J is the share of right ones in all that have the label or got it.
+    joint = _share(right, support + predicted - right)
+    f1 = joint and Interval(estimate=_f1_of(joint.estimate), low=_f1_of(joint.low), high=_f1_of(joint.high))
+    return LabelScore(
+        label=shown_label(label),
+        precision=precision.estimate if precision else 0.0,
+        recall=recall.estimate if recall else 0.0,
+        f1=f1.estimate if f1 else 0.0,
+        support=support,
+        predicted=predicted,
+        trained=trained,
+        precision_interval=precision,
+        recall_interval=recall,
+        f1_interval=f1,
     )
+
+
+def _share(part: int, whole: int) -> Interval | None:
+    return wilson_interval(part, whole) if whole else None
+
+
+def _f1_of(joint: float) -> float:
+    return 2 * joint / (1 + joint)
+
+
+def _counted_in(kind: str, answer: Any) -> set[tuple[Any, ...]]:
+    """What an answer says, each with its label first."""
+    if kind == "entities":
+        return set(entity_spans(answer))
+    return {(label,) for label in answer} if kind == "multi" else {(answer,)}
 
 
 def confident_mistakes(
@@ -219,18 +213,17 @@ def residuals_of(gold: Sequence[float], predicted: Sequence[float]) -> Histogram
 
 
 def shortened(text: str, most: int = TEXT_CHARS) -> str:
-    """One line of at most ``most`` characters, its middle left out: beginnings and ends say most."""
-    line = printable(
-        " ".join(
-            text[: 20 * most].split()
-            if len(text) <= 20 * most
-            else (text[: 10 * most] + " " + text[-10 * most :]).split()
-        )
-    )
-    if len(line) <= most:
+    """One line of at most ``most`` characters, its middle left out: beginnings and ends say most.
+
+    Where there is room, the number of characters that the text has is said in the gap.
+    """
+    whole = len(text) <= 20 * most
+    line = printable(" ".join((text if whole else f"{text[: 10 * most]} {text[-10 * most :]}").split()))
+    if whole and len(line) <= most:
         return line
+    gap = f" … [{len(text):,} characters] … " if most >= COUNTED_FROM else " … "
     tail = most // 4
-    return f"{line[: most - tail - 3].rstrip()} … {line[-tail:].lstrip()}"
+    return f"{line[: most - tail - len(gap)].rstrip()}{gap}{line[-tail:].lstrip()}"
 
 
 def shown_answer(kind: str, answer: Any) -> str:
@@ -257,10 +250,6 @@ def shown_label(label: Hashable) -> str:
 def printable(text: str) -> str:
     """Characters that no page can show become U+FFFD."""
     return UNPRINTABLE.sub("\ufffd", text)
-
-
-def _each(kind: str, values: Sequence[Any]) -> list[Any]:
-    return [label for item in values for label in item] if kind == "multi" else list(values)
 
 
 def _sureness(

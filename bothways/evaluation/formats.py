@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bothways.evaluation.intervals import Interval
+from bothways.evaluation.slices import Slice
 from bothways.evaluation.verdict import Score
 
 UNKNOWN = "–"
@@ -11,6 +13,17 @@ def score_text(score: Score, value: float | None = None) -> str:
     """``81.4 %`` or ``0.674``: the score's estimate, or another value on its scale."""
     value = score.interval.estimate if value is None else value
     return f"{value * 100:.1f} %" if score.percent else f"{value:.3f}"
+
+
+def measured_text(part: Slice, value: float | None = None) -> str:
+    """A slice's score, or another value on its scale: ``81.4 %`` or ``0.674``."""
+    value = part.score.estimate if value is None else value
+    return f"{value * 100:.1f} %" if part.percent else f"{value:.3f}"
+
+
+def range_text(interval: Interval) -> str:
+    """The ends of an interval of shares: ``79.1 to 83.4 %``."""
+    return f"{interval.low * 100:.1f} to {interval.high * 100:.1f} %"
 
 
 def seconds_text(seconds: float | None) -> str:

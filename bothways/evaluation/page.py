@@ -11,21 +11,44 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from bothways.evaluation.analysis import Confusion, Histogram, Lengths, printable
-from bothways.evaluation.formats import count_text, megabytes_text, score_text, seconds_text, share_text
+from bothways.evaluation.analysis import Histogram, Lengths, printable
+from bothways.evaluation.charts import (
+    BOTTOM,
+    HEIGHT,
+    LEFT,
+    RIGHT,
+    TOP,
+    WIDTH,
+    learning_chart,
+    reliability_chart,
+    risk_chart,
+    scale,
+    slice_rows,
+    ticks,
+)
+from bothways.evaluation.confusions import Confusion
+from bothways.evaluation.formats import (
+    count_text,
+    measured_text,
+    megabytes_text,
+    range_text,
+    score_text,
+    seconds_text,
+    share_text,
+)
 from bothways.evaluation.verdict import Comparison
 
 if TYPE_CHECKING:
     from bothways.evaluation.report import ReportData
 
-TABLE_LABELS = 15  # a confusion table up to here, a heat map of cells beyond
+TABLE_LABELS = 30  # a confusion table up to here, a heat map of cells beyond
 HEAT_LABELS = 200
 HEAT_CELLS = 6_000
 ROWS_SHOWN = 30  # label rows before the rest is folded away
 LABELS_LISTED = 500
 ROWS_OF_DETAILS = 200
 SHADES = 9
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 400, 220, 44, 10, 12, 34
+SUSPECTS_SHOWN = 25
 
 
 def render_page(report: ReportData) -> str:
@@ -43,7 +66,10 @@ def render_page(report: ReportData) -> str:
     environment.filters.update(
         breakable=_breakable,
         count=count_text,
+        measured=measured_text,
+        measured_range=lambda part: f"{measured_text(part, part.score.low)} to {measured_text(part, part.score.high)}",
         megabytes=megabytes_text,
+        range=range_text,
         score=score_text,
         seconds=seconds_text,
         share=share_text,
@@ -57,6 +83,10 @@ def render_page(report: ReportData) -> str:
         residuals=_histogram(report.residuals) if report.residuals else None,
         scatter=_scatter(report.scatter) if report.scatter else None,
         curves=_curves(report),
+        learning_drawn=learning_chart(report.learning) if report.learning else None,
+        slice_rows=slice_rows(report.slices) if report.slices else (),
+        sureness=_sureness(report),
+        suspects_shown=SUSPECTS_SHOWN,
         rows_shown=ROWS_SHOWN,
         labels_listed=LABELS_LISTED,
         details={"Settings": _bounded(report.settings), "Versions": _bounded(report.versions)},
@@ -77,7 +107,7 @@ def _forest(comparison: Comparison) -> dict[str, Any]:
     percent = scores[0].percent
     low, high = min(s.interval.low for s in scores), max(s.interval.high for s in scores)
     pad = max((high - low) * 0.08, 0.01)
-    ticks = _ticks(max(low - pad, 0.0 if percent else -1.0), min(high + pad, 1.0), 8)
+    marks = ticks(max(low - pad, 0.0 if percent else -1.0), min(high + pad, 1.0), 8)
     low, high = low - pad, high + pad
 
     def at(value: float) -> float:
@@ -86,7 +116,7 @@ def _forest(comparison: Comparison) -> dict[str, Any]:
     names = ("majority", "baseline", "model")
     return {
         "title": scores[0].title,
-        "ticks": [(at(tick), f"{tick * 100:g} %" if percent else f"{tick:g}") for tick in ticks if low <= tick <= high],
+        "ticks": [(at(tick), f"{tick * 100:g} %" if percent else f"{tick:g}") for tick in marks if low <= tick <= high],
         "rows": [
             {
                 "name": row.name,
@@ -141,8 +171,8 @@ def _shade(share: float) -> int:
 
 def _histogram(histogram: Histogram) -> dict[str, Any]:
     low, high = histogram.edges[0], histogram.edges[-1]
-    ticks_y = _ticks(0, max(histogram.counts), 4)
-    x, y = _scale(low, high, LEFT, WIDTH - RIGHT), _scale(0, ticks_y[-1], HEIGHT - BOTTOM, TOP)
+    ticks_y = ticks(0, max(histogram.counts), 4)
+    x, y = scale(low, high, LEFT, WIDTH - RIGHT), scale(0, ticks_y[-1], HEIGHT - BOTTOM, TOP)
     bars = []
     for start, stop, count in zip(histogram.edges, histogram.edges[1:], histogram.counts, strict=False):
         bars.append(
@@ -150,7 +180,7 @@ def _histogram(histogram: Histogram) -> dict[str, Any]:
         )
     return {
         "bars": bars,
-        "ticks_x": [(x(tick), f"{tick:,g}") for tick in _ticks(low, high, 6) if low <= tick <= high],
+        "ticks_x": [(x(tick), f"{tick:,g}") for tick in ticks(low, high, 6) if low <= tick <= high],
         "ticks_y": [(y(tick), f"{tick:,g}") for tick in ticks_y],
     }
 
@@ -159,20 +189,20 @@ def _length_chart(lengths: Lengths) -> dict[str, Any]:
     chart = _histogram(lengths.histogram)
     low, high = lengths.histogram.edges[0], lengths.histogram.edges[-1]
     inside = lengths.limit is not None and low < lengths.limit < high
-    chart["limit_x"] = _scale(low, high, LEFT, WIDTH - RIGHT)(lengths.limit or 0) if inside else None
+    chart["limit_x"] = scale(low, high, LEFT, WIDTH - RIGHT)(lengths.limit or 0) if inside else None
     return chart
 
 
 def _scatter(points: Sequence[tuple[float, float]]) -> dict[str, Any]:
     values = [value for point in points for value in point]
-    ticks = _ticks(min(values), max(values), 6)
-    low, high = min(ticks[0], min(values)), max(ticks[-1], max(values))
+    marks = ticks(min(values), max(values), 6)
+    low, high = min(marks[0], min(values)), max(marks[-1], max(values))
     size = 400
-    x, y = _scale(low, high, LEFT, size - RIGHT), _scale(low, high, size - BOTTOM, TOP)
+    x, y = scale(low, high, LEFT, size - RIGHT), scale(low, high, size - BOTTOM, TOP)
     return {
         "points": [(x(gold), y(predicted)) for gold, predicted in points],
-        "ticks_x": [(x(tick), f"{tick:,g}") for tick in ticks],
-        "ticks_y": [(y(tick), f"{tick:,g}") for tick in ticks],
+        "ticks_x": [(x(tick), f"{tick:,g}") for tick in marks],
+        "ticks_y": [(y(tick), f"{tick:,g}") for tick in marks],
         "line": (x(low), y(low), x(high), y(high)),
     }
 
@@ -191,22 +221,36 @@ def _curves(report: ReportData) -> list[dict[str, Any]]:
 def _line(points: list[tuple[float, float]]) -> dict[str, Any]:
     points = [point for point in points if all(map(math.isfinite, point))] or [(0.0, 0.0)]
     xs, ys = [p[0] for p in points], [p[1] for p in points]
-    ticks_y = _ticks(min(ys), max(ys), 4)
+    ticks_y = ticks(min(ys), max(ys), 4)
     low_x, high_x = min(xs), max(xs)
     if low_x == high_x:
         low_x, high_x = low_x - 0.5, high_x + 0.5
-    x = _scale(low_x, high_x, LEFT + 6, WIDTH - RIGHT - 6)
-    y = _scale(min(ticks_y[0], min(ys)), max(ticks_y[-1], max(ys)), HEIGHT - BOTTOM, TOP)
+    x = scale(low_x, high_x, LEFT + 6, WIDTH - RIGHT - 6)
+    y = scale(min(ticks_y[0], min(ys)), max(ticks_y[-1], max(ys)), HEIGHT - BOTTOM, TOP)
     best = max(range(len(ys)), key=ys.__getitem__)
     return {
         "points": [(x(a), y(b)) for a, b in points],
         "dots": len(points) <= 20,
-        "ticks_x": [(x(tick), f"{tick:,g}") for tick in _ticks(low_x, high_x, 6) if low_x <= tick <= high_x],
+        "ticks_x": [(x(tick), f"{tick:,g}") for tick in ticks(low_x, high_x, 6) if low_x <= tick <= high_x],
         "ticks_y": [(y(tick), f"{tick:,g}") for tick in ticks_y],
         "first": ys[0],
         "last": ys[-1],
         "best": ys[best],
         "best_epoch": xs[best],
+    }
+
+
+def _sureness(report: ReportData) -> dict[str, Any] | None:
+    """Charts of the calibration that is reached, and of mistakes against answers."""
+    found = report.calibration
+    if found is None:
+        return None
+    states = [("As it is", found.before), ("Calibrated", found.after)]
+    return {
+        "reliability": [
+            {"name": name, "of": of, "chart": reliability_chart(of)} for name, of in states if of is not None
+        ],
+        "risk": risk_chart(found.risk_coverage) if found.risk_coverage is not None else None,
     }
 
 
@@ -242,20 +286,3 @@ def _thinned(points: list[tuple[float, float]], most: int = 400) -> list[tuple[f
     """At most ``most`` points, the last one included."""
     step = -(-len(points) // most) or 1
     return points[(len(points) - 1) % step :: step]
-
-
-def _scale(low: float, high: float, start: float, stop: float) -> Any:
-    span = (high - low) or 1.0
-    return lambda value: round(start + (value - low) / span * (stop - start), 2)
-
-
-def _ticks(low: float, high: float, most: int) -> list[float]:
-    """Round numbers from at most ``low`` to at least ``high``, steps of 1, 2 or 5 times a power of ten."""
-    if not high > low:
-        low, high = low - (abs(low) * 0.1 or 0.5), high + (abs(high) * 0.1 or 0.5)
-    raw = (high - low) / most
-    power = 10 ** math.floor(math.log10(raw))
-    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * (1 - 1e-9))
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    digits = max(0, -math.floor(math.log10(step)))
-    return [round(i * step, digits) for i in range(first, last + 1)]

@@ -8,29 +8,32 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bothways.errors import InputError
 from bothways.evaluation.analysis import (
-    ConfusedPair,
-    Confusion,
     Histogram,
     LabelScore,
     Lengths,
     Mistake,
     confident_mistakes,
-    confusion_of,
     label_scores,
     length_facts,
-    most_confused,
     printable,
     residuals_of,
     same_answer,
     scatter_of,
 )
 from bothways.evaluation.baseline import Predictions
+from bothways.evaluation.confusions import ConfusedPair, Confusion, confusion_of, most_confused
+from bothways.evaluation.label_errors import LabelErrors
+from bothways.evaluation.learning_curve import LearningCurve
+from bothways.evaluation.slices import Slices
 from bothways.evaluation.verdict import Comparison
 from bothways.files import write_json, write_text
+
+if TYPE_CHECKING:
+    from bothways.evaluation.calibrated import Calibrated
 
 FORMAT_VERSION = 1
 
@@ -50,6 +53,7 @@ class ReportData:
 
     ``facts`` are counts about the data (rows, duplicates, blanks, leaks), ``warnings`` sentences that a reader must not
     miss. ``scatter`` and ``residuals`` are for regressions, ``confusion`` and ``confused`` for one label a text.
+    ``learning`` answers whether more labels would help, ``calibration`` how sure the model may be of itself.
     """
 
     title: str
@@ -64,6 +68,10 @@ class ReportData:
     lengths: Lengths | None = None
     facts: Mapping[str, str | int | float] = dataclasses.field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    slices: Slices | None = None
+    label_errors: LabelErrors | None = None
+    learning: LearningCurve | None = None
+    calibration: Calibrated | None = None
     curve: tuple[CurvePoint, ...] = ()
     curve_metric: str = "evaluation score"
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -101,7 +109,8 @@ def build_report(
         token_lengths: tokens of each text.
         max_tokens: how many tokens the model reads at once.
         show: writes an answer to text number i, where the answer alone does not say it (tags of words).
-        about: further fields of `ReportData`: facts, warnings, curve, settings, versions, data_hash, command, created.
+        about: further fields of `ReportData`: slices, label_errors, learning, calibration, facts, warnings, curve,
+            settings, versions, data_hash, command, created.
 
     Raises:
         InputError: the numbers of texts, answers and predictions differ.
@@ -113,15 +122,14 @@ def build_report(
         )
     kind, answers = comparison.kind, predictions.labels
     single, numbers = kind == "single", kind == "regression"
-    confusion = confusion_of(gold, answers, label_names) if single else None
     if "n_mistakes" not in about and not numbers:
         about["n_mistakes"] = sum(not same_answer(kind, g, a) for g, a in zip(gold, answers, strict=True))
     return ReportData(
         title=title,
         comparison=comparison,
         labels=label_scores(kind, gold, answers, label_names, train_labels),
-        confusion=confusion,
-        confused=most_confused(confusion) if confusion else (),
+        confusion=confusion_of(gold, answers, label_names) if single else None,
+        confused=most_confused(gold, answers, texts) if single else (),
         mistakes=confident_mistakes(kind, texts, pairs, gold, predictions, label_names, show=show),
         scatter=scatter_of(gold, answers) if numbers else (),
         residuals=residuals_of(gold, answers) if numbers else None,

@@ -11,9 +11,11 @@ import pytest
 
 from bothways.errors import InputError
 from bothways.evaluation import Interval, Mistake, Predictions, build_report, write_report
-from bothways.evaluation.analysis import confident_mistakes, confusion_of, length_facts, most_confused, shortened
+from bothways.evaluation.analysis import confident_mistakes, length_facts, shortened
+from bothways.evaluation.charts import ticks
+from bothways.evaluation.confusions import confusion_of, most_confused
 from bothways.evaluation.formats import count_text, megabytes_text, seconds_text, share_text
-from bothways.evaluation.page import _ticks, render_page
+from bothways.evaluation.page import render_page
 from tests.evaluation.reports import HOSTILE, multi_report, regression_report, single_report
 
 VOID = {"meta", "link", "line", "rect", "circle", "polyline", "wbr", "br"}
@@ -135,7 +137,9 @@ def test_json_has_the_same(tmp_path):
         report.comparison.rows[2].scores[0].interval.low
     )
     assert sum(count for _, _, count in data["confusion"]["cells"]) == 120
-    assert data["labels"][0].keys() == {"label", "precision", "recall", "f1", "support", "predicted", "trained"}
+    counts = {"support", "predicted", "trained"}
+    scores = {name + end for name in ("precision", "recall", "f1") for end in ("", "_interval")}
+    assert data["labels"][0].keys() == {"label"} | counts | scores
 
 
 def test_numbers_that_are_not_finite_become_null(tmp_path):
@@ -173,11 +177,13 @@ def test_mistakes_of_several_labels_count_missing_and_spurious_ones():
 
 
 def test_confusion():
-    confusion = confusion_of(["a", "a", "a", "b"], ["a", "b", "b", "a"], ["never", "b", "a"])
+    gold, answers = ["a", "a", "a", "b"], ["a", "b", "b", "a"]
+    confusion = confusion_of(gold, answers, ["never", "b", "a"])
     assert confusion.labels == ("b", "a") and confusion.cells == ((0, 1, 1), (1, 0, 2), (1, 1, 1))
-    first, second = most_confused(confusion)
+    first, second = most_confused(gold, answers, ["w", "x", "y", "z"])
     assert (first.gold, first.predicted, first.count, first.share) == ("a", "b", 2, pytest.approx(2 / 3))
     assert (second.gold, second.count, second.share) == ("b", 1, 1.0)
+    assert first.examples == ("x", "y") and second.examples == ("z",)
 
 
 def test_lengths():
@@ -203,10 +209,10 @@ def test_shortened_keeps_beginning_and_end():
     ],
 )
 def test_ticks(low, high, most, expected):
-    ticks = _ticks(low, high, most)
-    assert ticks[0] <= low and ticks[-1] >= high and len(ticks) <= most + 3
+    marks = ticks(low, high, most)
+    assert marks[0] <= low and marks[-1] >= high and len(marks) <= most + 3
     if low != high:
-        assert ticks == pytest.approx(expected)
+        assert marks == pytest.approx(expected)
 
 
 def test_formats():
