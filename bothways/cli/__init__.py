@@ -10,6 +10,8 @@ import sys
 import typer
 
 from bothways.cli.compare import compare_command
+from bothways.cli.calibrate import calibrate_command
+from bothways.cli.audit import audit_command
 from bothways.cli.demo import demo_command
 from bothways.cli.diff import diff_command
 from bothways.cli.embed import embed_command
@@ -43,10 +45,12 @@ app.command("shard")(shard_command)
 app.command("pretrain")(pretrain_command)
 app.command("predict")(predict_command)
 app.command("evaluate")(evaluate_command)
+app.command("calibrate")(calibrate_command)
 app.command("compare")(compare_command)
 app.command("diff")(diff_command)
 app.command("generate")(generate_command)
 app.command("embed")(embed_command)
+app.command("audit")(audit_command)
 app.command("models")(models_command)
 app.add_typer(tokenizer_app, name="tokenizer")
 app.command("demo")(demo_command)

@@ -6,9 +6,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from bothways.errors import InputError
 from bothways.pipelines.base import Pipeline, checked_text
 from bothways.pipelines.options import TextOptions, refuse_unknown, take_tokenizer_options
+from bothways.pipelines.sureness import (
+    OPTIONS,
+    in_use,
+    read_calibration,
+    sets_of_labels,
+    take_options,
+    with_abstention,
+    with_intervals,
+)
 from bothways.tasks.encoded import EncodedTexts
 from bothways.tasks.text_classification import FUNCTIONS, decode, default_function, named_scores, top_labels
 
@@ -26,12 +37,18 @@ class ClassificationOptions(TextOptions):
             label alone, or with ``top_k`` None (``return_all_scores``) all in the order of the model.
         function_to_apply: name of the function from logits to scores; None for what suits the model.
         details: add ``n_tokens``, ``n_windows`` and ``truncated`` to every result.
+        calibrated: whether scores are calibrated; None where the model has a calibration.
+        abstain_at_risk: the share of wrong answers above which none is given; None for always an answer.
+        conformal: the share of texts whose set of labels may miss the right one; None for no sets.
     """
 
     top_k: int | None = 1
     nested: bool = False
     function_to_apply: str | None = None
     details: bool = False
+    calibrated: bool | None = None
+    abstain_at_risk: float | None = None
+    conformal: float | None = None
 
 
 class TextClassificationPipeline(Pipeline):
@@ -41,6 +58,13 @@ class TextClassificationPipeline(Pipeline):
     ``return_all_scores``, ``details``, and those of texts: ``truncation``, ``max_length``, ``long_input``,
     ``window_overlap``. A text that is longer than the model reads is divided into overlapping windows, and its scores
     are the mean over them, unless the caller asks to truncate.
+
+    A model that ``bothways train`` or ``bothways calibrate`` wrote knows how sure it may be. Its scores are calibrated
+    unless ``calibrated=False`` or a function is asked for, and it takes two more options: ``abstain_at_risk=0.02``
+    gives ``{"label": None, "score": …, "abstain": True}`` where an answer would be too risky for at most 2 % mistakes,
+    with 95 % confidence; ``conformal=0.1`` gives for each text the list of labels, best first, that holds the right one
+    for at least 90 % of texts (of a model that answers with numbers: ``interval``). Both are for texts such as those
+    that the calibration was made on.
 
     The nesting of results is the ecosystem's: ``pipe(text)`` gives ``[{…}]`` and ``pipe([text])`` ``[{…}]``; with
     ``top_k`` in the call ``[{…}, …]`` and ``[[{…}, …]]``; with ``top_k`` at construction ``[[{…}, …]]`` for both.
@@ -55,11 +79,13 @@ class TextClassificationPipeline(Pipeline):
         if stated is not None and "top_k" not in options:
             options.setdefault("return_all_scores", stated)
         super().__init__(model, tokenizer, **options)
+        self.calibration = read_calibration(self.model)
 
     def __call__(self, inputs: Any, **options: Any) -> Any:
         """Classify. Inputs are texts, ``{"text": …, "text_pair": …}``, lists or streams of them; see ``Pipeline``."""
         result = super().__call__(inputs, **options)
-        return [result] if isinstance(inputs, str) and "top_k" not in options else result
+        is_set = options.get("conformal", self.options.conformal) is not None and isinstance(result, list)
+        return [result] if isinstance(inputs, str) and "top_k" not in options and not is_set else result
 
     def parse(self, given: dict[str, Any]) -> dict[str, Any]:
         changes = take_tokenizer_options(given)
@@ -75,7 +101,8 @@ class TextClassificationPipeline(Pipeline):
                 changes["function_to_apply"] = None if function == "default" else function
         if "details" in given:
             changes["details"] = bool(given.pop("details"))
-        known = ("top_k", "return_all_scores", "function_to_apply", "details")
+        changes |= take_options(given)
+        known = ("top_k", "return_all_scores", "function_to_apply", "details", *OPTIONS)
         refuse_unknown(given, known, "the text-classification pipeline")
         return changes
 
@@ -86,12 +113,24 @@ class TextClassificationPipeline(Pipeline):
         encoded = options.encode(self.tokenizer, config, [text for text, _ in rows], pairs, first)
         logits = self.runner.sequence_logits(encoded.input_ids, encoded.token_type_ids)
         scores = decode(logits, encoded, options.function_to_apply or default_function(config))
-        results: Iterator[Any]
-        if options.top_k == 1 and not options.nested:
-            results = top_labels(scores, config.id2label)
-        else:
-            results = named_scores(scores, config.id2label, top_k=options.top_k, sort=options.nested)
+        results = self._results(scores, options)
         return _detailed(results, encoded) if options.details else results
+
+    def _results(self, scores: np.ndarray, options: ClassificationOptions) -> Iterator[Any]:
+        names = self.model.config.id2label
+        calibration = in_use(self.calibration, options)
+        if calibration is not None:
+            scores = calibration.scores(scores)
+            if options.conformal is not None and calibration.kind != "regression":
+                return sets_of_labels(scores, names, calibration, options.conformal)
+        if options.top_k != 1 or options.nested:
+            return named_scores(scores, names, top_k=options.top_k, sort=options.nested)
+        results = top_labels(scores, names)
+        if calibration is not None and options.conformal is not None:
+            return with_intervals(results, calibration, options.conformal)
+        if calibration is not None and options.abstain_at_risk is not None:
+            return with_abstention(results, scores, calibration, options.abstain_at_risk)
+        return results
 
 
 def _row(item: Any, number: int) -> tuple[str, str | None]:

@@ -224,13 +224,21 @@ def decode_words(
         id2label: names of the C labels.
         strategy: see ``word_scores``.
     """
+    return [tags for tags, _ in decode_sure_words(logits, tokens, id2label, strategy)]
+
+
+def decode_sure_words(
+    logits: Sequence[np.ndarray], tokens: EncodedTokens, id2label: Mapping[int, str], strategy: Strategy = "first"
+) -> list[tuple[list[str], list[float]]]:
+    """``decode_words``, with the probability of each word's label; 1.0 for words that have no token."""
     found = []
     for located, scores in zip(tokens.texts, token_scores(logits, tokens), strict=True):
         words, own = word_scores(scores, located, strategy)
-        tags = [OUTSIDE] * len(located.spans)
-        for word, label in zip(words.tolist(), own.argmax(axis=1).tolist(), strict=True):
-            tags[word] = id2label[label]
-        found.append(tags)
+        tags, sureness = [OUTSIDE] * len(located.spans), [1.0] * len(located.spans)
+        best = zip(own.argmax(axis=1).tolist(), own.max(axis=1, initial=0.0).tolist(), strict=True)
+        for word, (label, score) in zip(words.tolist(), best, strict=True):
+            tags[word], sureness[word] = id2label[label], score
+        found.append((tags, sureness))
     return found
 
 

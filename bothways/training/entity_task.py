@@ -16,7 +16,7 @@ from bothways.evaluation.gazetteer import train_gazetteer
 from bothways.metrics.entities import entity_scores, entity_spans, entity_surfaces
 from bothways.metrics.tag_schemes import split_tag
 from bothways.progress import progress_bar
-from bothways.tasks.token_classification import EncodedTokens, decode_words, encode_words, token_labels
+from bothways.tasks.token_classification import EncodedTokens, decode_sure_words, encode_words, token_labels
 from bothways.training.features import Features
 from bothways.training.holdout import hold_out
 from bothways.training.task import (
@@ -111,12 +111,25 @@ class EntityTask(TrainingTask):
 
     def answer(self, runner: Any, encoded: list[EncodedTokens]) -> Predictions:
         tags: list[tuple[str, ...]] = []
+        self.sureness: list[list[float]] = []
         with progress_bar("Scoring", len(self.split.evaluation)) as advance:
             for tokens in encoded:
                 logits = runner.token_logits(tokens.encoded.input_ids, tokens.encoded.token_type_ids)
-                tags += map(tuple, decode_words(logits, tokens, runner.model.config.id2label))
+                for own, sureness in decode_sure_words(logits, tokens, runner.model.config.id2label):
+                    tags.append(tuple(own))
+                    self.sureness.append(sureness)
                 advance(len(tokens))
         return Predictions(labels=tuple(tags))
+
+    def confidences(self, predictions: Predictions) -> tuple[str, list[float], list[bool]]:
+        """Of the entities that were found last: the mean of their words, and whether words and type are right."""
+        sure, right = [], []
+        for tags, gold, words in zip(predictions.labels, self.gold(), self.sureness, strict=True):
+            true = set(entity_spans(gold))
+            for kind, start, end in entity_spans(tags):
+                sure.append(sum(words[start:end]) / (end - start))
+                right.append((kind, start, end) in true)
+        return "entities", sure, right
 
     def windowed(self, encoded: list[EncodedTokens]) -> int:
         return sum(n > 1 for tokens in encoded for n in tokens.encoded.n_windows)

@@ -25,8 +25,10 @@ from bothways.resolver import DEFAULT_MODEL, resolve_model
 from bothways.tasks.encoded import position_limit
 from bothways.training.advice import advice
 from bothways.training.arguments import check_arguments
+from bothways.training.calibrating import calibrate_run
 from bothways.training.evidence import gather
 from bothways.training.features import MAX_TOKENS, MAX_TOKENS_ELSEWHERE
+from bothways.training.findings import token_lengths
 from bothways.training.fit import Keeping, fit, interruptible
 from bothways.training.judge import Judge
 from bothways.training.learner import Lesson, choose_parameters, load_learner, make_lesson, write_model, write_result
@@ -302,6 +304,7 @@ def _train(
             limit=prepared.limit,
             training_set=prepared.training_set,
             windowed=job.windowed(judge.encoded),
+            evaluation_tokens=token_lengths(judge.encoded),
             predictions=predictions,
             baseline=job.baseline(settings.seed),
             predict_seconds=seconds,
@@ -309,6 +312,7 @@ def _train(
             processes=group.count,
             search=search,
             advice=advised,
+            calibrated=calibrate_run(job, learner, predictions, settings.seed),
             evidence=gather(
                 job, learner, prepared.tokenizer, prepared.most, judge.runner.dtype, tokens_trained=result.tokens
             ),

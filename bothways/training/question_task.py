@@ -15,6 +15,7 @@ from bothways.data.squad import LoadedQuestions, QuestionExample, holdout_questi
 from bothways.errors import DataError
 from bothways.evaluation.baseline import Predictions
 from bothways.evaluation.overlap import BASELINE_NAME, fit_overlap
+from bothways.metrics.question_answering import answer_exact
 from bothways.progress import progress_bar
 from bothways.tasks.answer_spans import NULL_THRESHOLD, Answers, find_answers, learn_null_threshold, null_threshold_of
 from bothways.tasks.question_answering import training_features
@@ -144,6 +145,11 @@ class QuestionTask(TrainingTask):
                 texts.append(example.context[best.start : best.end])
                 sureness.append(best.score)
         return Predictions(labels=tuple(texts), probabilities=np.array(sureness)[:, None])
+
+    def confidences(self, predictions: Predictions) -> tuple[str, list[float], list[bool]]:
+        assert predictions.probabilities is not None
+        right = [answer_exact(said, gold) == 1 for said, gold in zip(predictions.labels, self.gold(), strict=True)]
+        return "answers", predictions.probabilities[:, 0].tolist(), right
 
     def windowed(self, encoded: list[QuestionWindows]) -> int:
         return sum(n > 1 for windows in encoded for n in windows.n_windows)

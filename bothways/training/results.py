@@ -9,6 +9,7 @@ from typing import Any
 
 from bothways.directories import publishing
 from bothways.evaluation.baseline import Predictions
+from bothways.evaluation.calibrated import Calibrated
 from bothways.evaluation.verdict import Comparison, Contender, compare
 from bothways.files import write_json, write_text
 from bothways.training.card import card
@@ -37,6 +38,8 @@ class Run:
         processes: that trained together.
         search: for the settings, if there was one. advice: about settings that are not known to work.
         evidence: what the run measured of itself, see ``evidence.gather``.
+        calibrated: how sure the model may be, and what is stored of that; None where it was not measured.
+        evaluation_tokens: of each evaluation example; None where it is not told.
         predict_seconds: to answer all evaluation examples, tokenisation left out.
     """
 
@@ -59,6 +62,8 @@ class Run:
     search: Search | None = None
     advice: tuple[str, ...] = ()
     evidence: dict[str, Any] | None = None
+    calibrated: Calibrated | None = None
+    evaluation_tokens: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,8 +101,12 @@ def write_results(directory: Path, run: Run, write_model: Callable[[Path], None]
         write_text(temporary / CARD, card(manifest, directory.name))
         manifest["files"] = sorted(path.name for path in temporary.iterdir())
         write_json(temporary / MANIFEST, manifest)
+    sureness = run.calibrated.sentences if run.calibrated else ()
     return TrainOutcome(
-        directory=directory, comparison=comparison, metrics=metrics, notes=(*run.task.remarks(metrics), *notes(run))
+        directory=directory,
+        comparison=comparison,
+        metrics=metrics,
+        notes=(*run.task.remarks(metrics), *notes(run), *sureness),
     )
 
 
@@ -176,6 +185,7 @@ def make_manifest(
         "metrics": metrics,
         "comparison": asdict(comparison),
         "evidence": run.evidence,
+        "calibration": run.calibrated.summary() if run.calibrated else None,
         "total_seconds": run.total_seconds,
         "versions": versions(),
         "hardware": hardware(),

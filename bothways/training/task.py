@@ -221,6 +221,13 @@ class TrainingTask(ABC):
         """Every score of the evaluation examples, as plain numbers."""
         return all_scores(self.kind, self.gold(), predictions.labels, self.label_names)
 
+    def confidences(self, predictions: Predictions) -> tuple[str, list[float], list[bool]] | None:
+        """What the model is more or less sure of, in a word, its probabilities, and whether each answer is right.
+
+        None where there are no such numbers, or a table of probabilities tells more. ``predictions`` are the last.
+        """
+        return None
+
     def remarks(self, metrics: dict[str, Any]) -> tuple[str, ...]:
         """What the scores say beyond the table, a sentence each."""
         return ()
