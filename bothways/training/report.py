@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from bothways.data import TextExample
+from bothways.errors import BothwaysError
 from bothways.evaluation.report import CurvePoint, build_report, write_report
 from bothways.evaluation.verdict import Comparison
+from bothways.training.findings import label_errors_of, learning_of, slices_of
+from bothways.training.further_columns import further_columns
 from bothways.training.results import Run, notes
 from bothways.training.scoring import SELECTION
 
@@ -24,9 +28,13 @@ def write_training_report(directory: Path, run: Run, comparison: Comparison, man
         predictions=run.predictions,
         label_names=task.label_names if task.kind != "regression" else (),
         train_labels=task.train_labels(),
-        token_lengths=run.training_set.n_tokens,
+        token_lengths=run.evaluation_tokens,
         max_tokens=run.limit,
         show=task.show,
+        slices=slices_of(task, run.predictions, run.evaluation_tokens, _columns(run)),
+        label_errors=label_errors_of(task, run.predictions, run.settings.seed),
+        learning=learning_of(task, run.baseline, run.settings.seed),
+        calibration=run.calibrated,
         facts=_facts(run),
         warnings=(*_warnings(run), *notes(run)),
         curve=tuple(
@@ -46,6 +54,24 @@ def write_training_report(directory: Path, run: Run, comparison: Comparison, man
         created=manifest["created"],
     )
     write_report(directory, report)
+
+
+def _columns(run: Run) -> dict[str, list[Any]]:
+    """Further columns of the evaluation examples, where rows are texts."""
+    examples = run.task.split.evaluation
+    if not examples or not isinstance(examples[0], TextExample):
+        return {}
+    held = run.options.get("eval")
+    reading = {name: run.options.get(name) for name in ("format", "encoding")}
+    try:
+        return further_columns(
+            run.files if held is None else [held],
+            [example.row for example in examples],
+            run.task.split.columns.values(),
+            **reading,
+        )
+    except (BothwaysError, OSError):
+        return {}  # moved or changed since the training began: the report is about what was read then
 
 
 FACTS = {

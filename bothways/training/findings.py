@@ -1,0 +1,157 @@
+"""What the report finds in a task's data and answers: weak slices, suspected labels, the worth of more labels."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from bothways.data import TextExample
+from bothways.evaluation.baseline import Predictions
+from bothways.evaluation.facets import column_facets, entity_facets, label_facets, question_facets, text_facets
+from bothways.evaluation.label_errors import (
+    FEWEST_TEXTS,
+    FOLDS,
+    LabelErrors,
+    Ranking,
+    Suspect,
+    cross_fitted,
+    encoded_labels,
+    from_array,
+    listed,
+    rank_labels,
+    together,
+)
+from bothways.evaluation.learning_curve import FEWEST, LearningCurve, learning_curve, no_curve, parts_of
+from bothways.evaluation.row_scores import row_scores
+from bothways.evaluation.scores import METRICS
+from bothways.evaluation.slices import Facet, Slices, find_slices
+from bothways.metrics.entities import entity_surfaces
+from bothways.training.task import JudgedBaseline, TrainingTask
+
+LEARNS = ("single", "multi", "entities")
+"""Kinds of answers whose baseline learns from labels and has a score in percent."""
+
+CrossFitted = tuple[Ranking, list[Suspect], str, int]
+
+
+def token_lengths(encoded: Any) -> tuple[int, ...] | None:
+    """Tokens of each evaluation example before any cut, from what ``encode_evaluation`` gives; None where it is not
+    told for each example.
+    """
+    parts = encoded if isinstance(encoded, list) else [encoded]
+    found = [getattr(getattr(part, "encoded", part), "n_tokens", None) for part in parts]
+    if not all(isinstance(own, list | tuple) for own in found):
+        return None
+    return tuple(int(n) for own in found for n in own)  # type: ignore[union-attr]
+
+
+def slices_of(
+    task: TrainingTask,
+    predictions: Predictions,
+    n_tokens: Sequence[int] | None = None,
+    columns: Mapping[str, Sequence[Any]] | None = None,
+) -> Slices:
+    """Scores of parts of the evaluation examples, the worst first.
+
+    Args:
+        n_tokens: of each example. columns: further columns of the data, a value for each example.
+    """
+    gold, answers = task.gold(), predictions.labels
+    texts, pairs = task.shown_texts()
+    if n_tokens is not None and len(n_tokens) != len(texts):
+        n_tokens = None
+    counted = []
+    if task.kind == "answers":
+        contexts = [context or "" for context in pairs or texts]
+        known = frozenset(a for e in task.split.train for a in e.answer_texts) if task.split.train else None
+        facets = [*question_facets(texts, gold, known), *text_facets(contexts, None, n_tokens)[:1]]
+    else:
+        facets = [*label_facets(task.kind, gold), *text_facets(texts, pairs, n_tokens)]
+    if task.kind == "entities":
+        train = task.split.train
+        seen = entity_surfaces([e.tags for e in train], [e.surfaces for e in train]) if train else None
+        words = [example.surfaces for example in task.split.evaluation]
+        counted = entity_facets(gold, answers, words, None if seen is None else frozenset(seen))
+        facets.append(
+            Facet(name="sentences", values=["with entities" if any(t != "O" for t in g) else None for g in gold])
+        )
+    return find_slices(row_scores(task.kind, gold, answers), [*facets, *column_facets(columns or {})], counted)
+
+
+def label_errors_of(task: TrainingTask, predictions: Predictions, seed: int = 0) -> LabelErrors | None:
+    """Suspected labels of the training part, by cross-fitted baselines, and of the evaluation part, by the model (or,
+    where it gives no probabilities, by cross-fitted baselines too); None for tasks without one label a text.
+    """
+    if task.kind != "single" or not all(isinstance(e, TextExample) for e in task.split.evaluation[:1]):
+        return None
+    parts = []
+    if len(task.split.train) >= FEWEST_TEXTS:
+        parts.append(_by_baselines(as_evaluation(task, task.split.train), "training", task.items, seed))
+    if predictions.probabilities is not None:
+        parts.append(_by_model(task, predictions))
+    elif len(task.split.evaluation) >= FEWEST_TEXTS:
+        parts.append(_by_baselines(task, "judged", task.items, seed))
+    return together(parts)
+
+
+def learning_of(task: TrainingTask, baseline: JudgedBaseline, seed: int = 0) -> LearningCurve | None:
+    """The learning curve of the baseline; None for tasks whose baseline learns from no labels."""
+    if task.kind not in LEARNS:
+        return None
+    train, gold = task.split.train, task.gold()
+    names = task.label_names
+    if len(train) < FEWEST:
+        measure = METRICS[task.kind][0].title
+        return no_curve(len(train), len(gold), name=baseline.name, measure=measure, items=task.items)
+    sizes, answers = [], []
+    for part in parts_of(len(train), seed):
+        inner = copy.copy(task)
+        inner.split = replace(task.split, train=[train[i] for i in part])
+        sizes.append(len(part))
+        answers.append(inner.baseline(seed).predictions.labels)
+    return learning_curve(
+        task.kind,
+        gold,
+        [*sizes, len(train)],
+        [*answers, baseline.predictions.labels],
+        name=baseline.name,
+        label_names=names,
+        items=task.items,
+        seed=seed,
+    )
+
+
+def as_evaluation(task: TrainingTask, examples: Sequence[Any]) -> TrainingTask:
+    """The task with other examples in the place of its evaluation part."""
+    inner = copy.copy(task)
+    inner.split = replace(task.split, evaluation=examples)
+    return inner
+
+
+def _by_baselines(task: TrainingTask, part: str, items: str, seed: int) -> CrossFitted:
+    texts, pairs = task.shown_texts()
+    given = task.gold()
+    labels = encoded_labels(given, task.label_names)
+    ranking = rank_labels(
+        labels, cross_fitted(texts, pairs, labels, len(task.label_names), seed=seed), len(task.label_names)
+    )
+    rows = [example.row for example in task.split.evaluation]
+    sentence = (
+        f"In the {part} part a bag of words judged each {items.removesuffix('s')}, having learned from "
+        f"{FOLDS - 1} of {FOLDS} parts without it."
+    )
+    suspects = listed(ranking, part, texts, pairs, task.label_names, given, rows)
+    return ranking, suspects, sentence, len(given)
+
+
+def _by_model(task: TrainingTask, predictions: Predictions) -> CrossFitted:
+    texts, pairs = task.shown_texts()
+    given = task.gold()
+    labels = encoded_labels(given, task.label_names)
+    assert predictions.probabilities is not None
+    ranking = rank_labels(labels, from_array(predictions.probabilities), len(task.label_names))
+    rows = [example.row for example in task.split.evaluation]
+    suspects = listed(ranking, "judged", texts, pairs, task.label_names, given, rows)
+    return ranking, suspects, f"In the judged part the model did, which had not seen these {task.items}.", len(given)
