@@ -190,6 +190,7 @@ _WHERE: dict[str, str] = {
     "Seq2SeqTrainer": "bothways.trainer.seq2seq",
     "set_seed": "bothways.engine.seeds",
     "train": "bothways.training",
+    **dict.fromkeys(("audit", "clean_part"), "bothways.evaluation.audit"),
     "train_tokenizer": "bothways.tokenizers.new_tokenizer",
     "pretrain": "bothways.pretraining",
     **dict.fromkeys(("build_shards", "open_shards"), "bothways.corpus"),
