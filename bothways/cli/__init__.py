@@ -20,6 +20,7 @@ from bothways.cli.generate import generate_command
 from bothways.cli.models import models_command
 from bothways.cli.predict import predict_command
 from bothways.cli.pretrain import pretrain_command
+from bothways.cli.report import report_command
 from bothways.cli.reproduce import reproduce_command
 from bothways.cli.shard import shard_command
 from bothways.cli.tokenizer import tokenizer_app
@@ -45,6 +46,7 @@ app.command("shard")(shard_command)
 app.command("pretrain")(pretrain_command)
 app.command("predict")(predict_command)
 app.command("evaluate")(evaluate_command)
+app.command("report")(report_command)
 app.command("calibrate")(calibrate_command)
 app.command("compare")(compare_command)
 app.command("diff")(diff_command)

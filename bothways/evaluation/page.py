@@ -113,7 +113,7 @@ def _forest(comparison: Comparison) -> dict[str, Any]:
     def at(value: float) -> float:
         return round(100 * (value - low) / (high - low), 2)
 
-    names = ("majority", "baseline", "model")
+    names = ("majority", "baseline", "model") if len(scores) > 2 else ("majority", "model")
     return {
         "title": scores[0].title,
         "ticks": [(at(tick), f"{tick * 100:g} %" if percent else f"{tick:g}") for tick in marks if low <= tick <= high],

@@ -141,6 +141,52 @@ def compare(
     )
 
 
+def compare_with_constant(
+    gold: Sequence[Any],
+    model: Contender,
+    constant: Any,
+    *,
+    kind: Kind,
+    label_names: Sequence[Hashable] = (),
+    seed: int = 0,
+    items: str = "texts",
+) -> Comparison:
+    """Judge a model where there is no training data for a baseline, beside the best constant answer.
+
+    Args:
+        constant: the one answer that is best without looking at the text. The others are those of ``compare``.
+
+    Raises:
+        InputError: the numbers of answers and predictions differ, or there are none.
+    """
+    outcomes = count_outcomes(kind, gold, model.predictions.labels, [constant] * len(gold), label_names=label_names)
+    metric = METRICS[kind][0]
+    always = Row(name=CONSTANT[kind], scores=_scores(kind, outcomes, 1, seed), seconds_per_1000=0.0, megabytes=0.0)
+    own = _row(kind, model, outcomes, 0, seed)
+    difference = score_difference(metric, outcomes, 0, 1, seed=seed)
+    reached, other = (row.scores[0].interval for row in (own, always))
+    interval = f"(95 % interval {_low_to_high(metric, reached)})"
+    better = is_shown(difference) and difference.estimate > 0
+    return Comparison(
+        kind=kind,
+        n=outcomes.n,
+        metric=metric.name,
+        rows=(always, own),
+        difference=difference,
+        outcome=None,
+        verdict=(
+            f"{model.name} reaches {_value(metric, reached.estimate)} {metric.title} {interval} on "
+            f"{_counted(outcomes.n, items)}; always answering {_answer(kind, constant)} reaches "
+            f"{_value(metric, other.estimate)}{'' if better else ', and no difference can be shown'}."
+        ),
+        notes=(
+            f"No baseline was trained: whether simple counting of words would do as well is not known. Give {items} to "
+            "train it on with --train.",
+        ),
+        items=items,
+    )
+
+
 def is_shown(difference: Difference) -> bool:
     """Whether a difference is more than chance: its interval leaves out 0 and the test agrees."""
     return (difference.low > 0 or difference.high < 0) and difference.p_value < SIGNIFICANT

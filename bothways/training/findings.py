@@ -7,8 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from bothways.data import TextExample
 from bothways.evaluation.baseline import Predictions
+from bothways.evaluation.calibrated import FEWEST as FEWEST_SURE
+from bothways.evaluation.calibrated import Calibrated, measure_calibration
 from bothways.evaluation.facets import column_facets, entity_facets, label_facets, question_facets, text_facets
 from bothways.evaluation.label_errors import (
     FEWEST_TEXTS,
@@ -121,6 +125,22 @@ def learning_of(task: TrainingTask, baseline: JudgedBaseline, seed: int = 0) -> 
         items=task.items,
         seed=seed,
     )
+
+
+def calibration_of(task: TrainingTask, predictions: Predictions, seed: int = 0) -> Calibrated | None:
+    """How sure the answers may be, measured on halves; None where there are too few, or no probabilities."""
+    if task.kind not in ("single", "multi") or predictions.probabilities is None or len(predictions) < FEWEST_SURE:
+        return None
+    place = {name: i for i, name in enumerate(task.label_names)}
+    if predictions.probabilities.shape[1] != len(place):
+        return None
+    if task.kind == "single":
+        gold = np.array([place[label] for label in task.gold()])
+    else:
+        gold = np.zeros(predictions.probabilities.shape, dtype=np.int64)
+        for row, labels in zip(gold, task.gold(), strict=True):
+            row[[place[label] for label in labels]] = 1
+    return measure_calibration(task.kind, predictions.probabilities, gold, items=task.items, seed=seed)
 
 
 def as_evaluation(task: TrainingTask, examples: Sequence[Any]) -> TrainingTask:

@@ -13,6 +13,7 @@ from bothways.training.findings import label_errors_of, learning_of, slices_of
 from bothways.training.further_columns import further_columns
 from bothways.training.results import Run, notes
 from bothways.training.scoring import SELECTION
+from bothways.training.task import TrainingTask
 
 
 def write_training_report(directory: Path, run: Run, comparison: Comparison, manifest: dict[str, Any]) -> None:
@@ -35,8 +36,8 @@ def write_training_report(directory: Path, run: Run, comparison: Comparison, man
         label_errors=label_errors_of(task, run.predictions, run.settings.seed),
         learning=learning_of(task, run.baseline, run.settings.seed),
         calibration=run.calibrated,
-        facts=_facts(run),
-        warnings=(*_warnings(run), *notes(run)),
+        facts=facts_of(task),
+        warnings=(*leak_warnings(task), *notes(run)),
         curve=tuple(
             CurvePoint(epoch=record.epoch, train_loss=record.train_loss, eval_score=record.score)
             for record in run.result.history
@@ -82,18 +83,20 @@ FACTS = {
 }
 
 
-def _facts(run: Run) -> dict[str, int]:
-    split, items = run.task.split, run.task.items
+def facts_of(task: TrainingTask) -> dict[str, int]:
+    """Counts about the data of a task."""
+    split, items = task.split, task.items
     return {
-        f"training {items}": len(split.train),
+        **({f"training {items}": len(split.train)} if len(split.train) else {}),
         f"evaluation {items}": len(split.evaluation),
         **{FACTS.get(name, name.replace("_", " ")): count for name, count in split.problems.items()},
-        f"evaluation {items} that are also in training": split.leaks,
+        **({f"evaluation {items} that are also in training": split.leaks} if len(split.train) else {}),
     }
 
 
-def _warnings(run: Run) -> tuple[str, ...]:
-    split, items = run.task.split, run.task.items
+def leak_warnings(task: TrainingTask) -> tuple[str, ...]:
+    """That scores flatter, where evaluation examples are also in the training part."""
+    split, items = task.split, task.items
     if not split.leaks:
         return ()
     return (
