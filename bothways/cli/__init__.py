@@ -9,9 +9,10 @@ import sys
 
 import typer
 
-from bothways.cli.compare import compare_command
-from bothways.cli.calibrate import calibrate_command
+from bothways.cli.advise import advise_command
 from bothways.cli.audit import audit_command
+from bothways.cli.calibrate import calibrate_command
+from bothways.cli.compare import compare_command
 from bothways.cli.demo import demo_command
 from bothways.cli.diff import diff_command
 from bothways.cli.embed import embed_command
@@ -50,6 +51,7 @@ app.command("report")(report_command)
 app.command("calibrate")(calibrate_command)
 app.command("compare")(compare_command)
 app.command("diff")(diff_command)
+app.command("advise")(advise_command)
 app.command("generate")(generate_command)
 app.command("embed")(embed_command)
 app.command("audit")(audit_command)
