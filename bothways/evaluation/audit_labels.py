@@ -52,7 +52,7 @@ def look_alikes(parts: Sequence[Part]) -> list[Finding]:
     counts: Counter[str] = Counter(name for part in parts for entry in part.entries for name in entry.classes)
     groups: dict[str, list[str]] = defaultdict(list)
     for name in natural_order(counts):
-        groups[_folded(name) or name].append(name)
+        groups[_folded(name)].append(name)
     same = [names for names in groups.values() if len(names) > 1]
     if not same:
         return []
@@ -201,7 +201,10 @@ def _first_of(parts: Sequence[Part], names: Sequence[str]) -> tuple[Place, ...]:
 
 
 def _folded(name: str) -> str:
-    return re.sub(r"[\s_\-./]+", "", unicodedata.normalize("NFKC", name).casefold())
+    """Without case, and without what divides words; a sign or a point at a number is no such thing."""
+    folded = unicodedata.normalize("NFKC", name).casefold()
+    folded = re.sub(r"(?<=[^\W\d_])[\s_-]+(?=[^\W\d_])", "", folded)
+    return re.sub(r"[\s_]+", " ", folded).strip()
 
 
 def _classes(names: Sequence[str]) -> str:

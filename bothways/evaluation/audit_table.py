@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from bothways.evaluation.audit_findings import Audit, PartFacts, Place
+from bothways.evaluation.audit_findings import Audit, PartFacts, Place, shortened
 from bothways.evaluation.audit_languages import NAMES, UNSURE
 from bothways.evaluation.formats import share_text
 
@@ -89,7 +89,8 @@ def _line(place: Place) -> str:
 def _labels(part: PartFacts) -> str:
     total = sum(part.labels.values())
     shown = [
-        f"{name:.40} {count:,} ({share_text(count / total)})" for name, count in list(part.labels.items())[:_NAMED]
+        f"{shortened(name):.40} {count:,} ({share_text(count / total)})"
+        for name, count in list(part.labels.items())[:_NAMED]
     ]
     more = len(part.labels) - _NAMED
     return "\n".join([*shown, f"and {more:,} more"] if more > 0 else shown)

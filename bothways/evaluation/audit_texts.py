@@ -18,7 +18,7 @@ _T = f"[{re.escape(_LATER)}]"
 _MISREAD = re.compile(
     f"(?<![A-Z])[ÂÃ]{_T}"  # letters of Western Europe; a capital Portuguese word may end so before a quotation mark
     f"|(?:[Ä-Å]{_T}){{2}}|(?:[Î-Ñ]{_T}){{2}}|(?:[×ØÙ]{_T}){{2}}"  # Central Europe, Greek, Cyrillic, Hebrew, Arabic
-    f"|â[€„]{_T}|ð[Ÿ\u0090-\u009f]{_T}{{2}}"  # quotation marks and dashes, emoji
+    f"|â[€„\u0080\u0084]{_T}|ð[Ÿ\u0090-\u009f]{_T}{{2}}"  # quotation marks and dashes, emoji
     f"|(?:[à-ï]{_T}{{2}}){{2}}"  # Asia; one alone may be French, such as 'é' before '…”'
 )
 _REPLACED = re.compile("\ufffd")

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bothways.evaluation.audit_parts import Entry
+from bothways.progress import progress_bar
 
 # Chinese, Japanese, Thai, Lao, Burmese and Khmer are written without spaces: there a letter counts as a word.
 _ALONE = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
@@ -21,6 +22,8 @@ _MARKS = "\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u0670\u0900-\u0963\u096
 _SIGNS = "\u2600-\u27bf\U0001f000-\U0001faff"
 _WORD = re.compile(rf"[{_ALONE}{_SIGNS}]|[:;=]['-]?[()DP|/](?!\w)|(?:(?![{_ALONE}])[\w{_MARKS}])+")
 _PLAIN_WORD = re.compile(r"[:;=]['-]?[()dp|/](?!\w)|\w+")
+
+_STEP = 1_000  # texts between two looks at the progress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,15 +70,18 @@ def word_table(entries: Sequence[Entry]) -> WordTable:
     words = array("i")
     bounds, starts = [0], [0]
     distinct: list[NDArray[np.int64]] = []
-    for entry in entries:
-        own: set[int] = set()
-        for half, text in enumerate((entry.text, entry.pair or "")):
-            ids = [numbers.setdefault(word, len(numbers)) for word in words_of(text)]
-            words.extend(ids)
-            bounds.append(len(words))
-            own.update([2 * number + half for number in ids])
-        distinct.append(np.sort(np.fromiter(own, np.int64, len(own))))
-        starts.append(starts[-1] + len(own))
+    with progress_bar("Comparing texts", len(entries)) as advance:
+        for number, entry in enumerate(entries, 1):
+            own: set[int] = set()
+            for half, text in enumerate((entry.text, entry.pair or "")):
+                ids = [numbers.setdefault(word, len(numbers)) for word in words_of(text)]
+                words.extend(ids)
+                bounds.append(len(words))
+                own.update([2 * word + half for word in ids])
+            distinct.append(np.sort(np.fromiter(own, np.int64, len(own))))
+            starts.append(starts[-1] + len(own))
+            if number % _STEP == 0:
+                advance(_STEP)
     return WordTable(
         names=list(numbers),
         words=np.frombuffer(words, np.int32) if len(words) else np.empty(0, np.int32),
