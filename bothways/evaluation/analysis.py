@@ -17,7 +17,7 @@ from bothways.metrics.question_answering import answer_exact
 
 TEXT_CHARS = 300
 LABEL_CHARS = 60
-COUNTED_FROM = 120
+COUNTED_FROM = 1_000  # characters of a text that is cut, from which their number is said
 MISTAKES = 25
 SCATTER_POINTS = 1_000
 # C0 and C1 controls, bidirectional overrides, half surrogate pairs and non-characters: not HTML, or not what it seems.
@@ -215,13 +215,13 @@ def residuals_of(gold: Sequence[float], predicted: Sequence[float]) -> Histogram
 def shortened(text: str, most: int = TEXT_CHARS) -> str:
     """One line of at most ``most`` characters, its middle left out: beginnings and ends say most.
 
-    Where there is room, the number of characters that the text has is said in the gap.
+    In the gap stands how many characters a long text has.
     """
     whole = len(text) <= 20 * most
     line = printable(" ".join((text if whole else f"{text[: 10 * most]} {text[-10 * most :]}").split()))
     if whole and len(line) <= most:
         return line
-    gap = f" … [{len(text):,} characters] … " if most >= COUNTED_FROM else " … "
+    gap = f" … [{len(text):,} characters] … " if len(text) >= COUNTED_FROM and most > LABEL_CHARS else " … "
     tail = most // 4
     return f"{line[: most - tail - len(gap)].rstrip()}{gap}{line[-tail:].lstrip()}"
 

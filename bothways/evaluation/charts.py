@@ -54,7 +54,7 @@ def learning_chart(curve: LearningCurve) -> dict[str, Any] | None:
 
 def reliability_chart(measured: Reliability) -> dict[str, Any]:
     """Bars of how often answers of a confidence are right, against the diagonal where both agree."""
-    x, y = scale(0, 1, LEFT, WIDTH - RIGHT), scale(0, 1, HEIGHT - BOTTOM, TOP)
+    x, y = scale(0, 1, LEFT, WIDTH - RIGHT - 10), scale(0, 1, HEIGHT - BOTTOM, TOP)
     filled = [b for b in measured.bins if b.count]
     return {
         "bars": [
@@ -77,7 +77,7 @@ def risk_chart(measured: RiskCoverage) -> dict[str, Any]:
     """Mistakes among the answers given, against the share of texts that are answered, the surest first."""
     points = [(p.coverage, p.risk) for p in measured.points]
     ticks_y = ticks(0, max([risk for _, risk in points] + [0.01]), 4)
-    x, y = scale(0, 1, LEFT, WIDTH - RIGHT - 6), scale(0, ticks_y[-1], HEIGHT - BOTTOM, TOP)
+    x, y = scale(0, 1, LEFT, WIDTH - RIGHT - 10), scale(0, ticks_y[-1], HEIGHT - BOTTOM, TOP)
     return {
         "points": [(x(coverage), y(risk)) for coverage, risk in points],
         "ticks_x": [(x(t / 5), f"{t * 20} %") for t in range(6)],

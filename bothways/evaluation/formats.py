@@ -21,6 +21,11 @@ def measured_text(part: Slice, value: float | None = None) -> str:
     return f"{value * 100:.1f} %" if part.percent else f"{value:.3f}"
 
 
+def measured_range_text(part: Slice) -> str:
+    """The ends of a slice's interval: ``79.1 to 83.4 %`` or ``0.612 to 0.701``."""
+    return f"{measured_text(part, part.score.low).removesuffix(' %')} to {measured_text(part, part.score.high)}"
+
+
 def range_text(interval: Interval) -> str:
     """The ends of an interval of shares: ``79.1 to 83.4 %``."""
     return f"{interval.low * 100:.1f} to {interval.high * 100:.1f} %"

@@ -29,6 +29,7 @@ from bothways.evaluation.charts import (
 from bothways.evaluation.confusions import Confusion
 from bothways.evaluation.formats import (
     count_text,
+    measured_range_text,
     measured_text,
     megabytes_text,
     range_text,
@@ -67,7 +68,7 @@ def render_page(report: ReportData) -> str:
         breakable=_breakable,
         count=count_text,
         measured=measured_text,
-        measured_range=lambda part: f"{measured_text(part, part.score.low)} to {measured_text(part, part.score.high)}",
+        measured_range=measured_range_text,
         megabytes=megabytes_text,
         range=range_text,
         score=score_text,
