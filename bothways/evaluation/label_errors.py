@@ -21,18 +21,14 @@ from numpy.typing import NDArray
 
 from bothways.errors import InputError
 from bothways.evaluation.analysis import shortened, shown_answer
-from bothways.evaluation.features import fit_features
+from bothways.evaluation.label_models import classifier, features_of
 
 FOLDS = 4
 FEWEST_TEXTS = 40
 FEWEST_OF_LABEL = 5
 """Texts of a label; what fewer have in common cannot be learned."""
 
-MOST_TERMS = 50_000
-MOST_WEIGHTS = 2_000_000  # terms x labels
-MOST_WORK = 3e7  # stored numbers x labels, above which classes are counted instead of regressed
 MOST_SUSPECTS = 1_000
-_ITERATIONS = 50
 _BLOCK = 4_000_000  # probabilities at once
 
 Blocks = Callable[[], Iterable[tuple[NDArray[np.int64], NDArray[np.floating]]]]
@@ -135,15 +131,8 @@ def cross_fitted(
     Args:
         labels: (n,) numbers of labels; texts with -1 are left out.
     """
-    groups: dict[Hashable, list[int]] = defaultdict(list)
-    for i in np.flatnonzero(labels >= 0).tolist():
-        groups[_key(texts[i], pairs[i] if pairs is not None else None)].append(i)
-    fold = np.full(len(texts), -1)
-    places = np.random.default_rng(seed).permutation(len(groups)) % FOLDS
-    for place, members in zip(places, groups.values(), strict=True):
-        fold[members] = place
-    most = int(np.clip(MOST_WEIGHTS // max(1, n_labels), 2_000, MOST_TERMS))
-    features = fit_features(texts, pairs, max_terms=most).transform(texts, pairs)
+    fold = folds_of(texts, pairs, np.flatnonzero(labels >= 0), seed)
+    features = features_of(texts, pairs, n_labels)
     models = {}
     for place in range(FOLDS):
         inside = np.flatnonzero((fold >= 0) & (fold != place))
@@ -161,6 +150,20 @@ def cross_fitted(
                 yield rows, probabilities
 
     return blocks
+
+
+def folds_of(
+    texts: Sequence[str], pairs: Sequence[str | None] | None, chosen: NDArray[np.int64], seed: int
+) -> NDArray[np.int64]:
+    """(n,) the fold of each chosen text, -1 for the others; texts that are equal up to case and space share one."""
+    groups: dict[Hashable, list[int]] = defaultdict(list)
+    for i in chosen.tolist():
+        groups[_key(texts[i], pairs[i] if pairs is not None else None)].append(i)
+    fold = np.full(len(texts), -1)
+    places = np.random.default_rng(seed).permutation(len(groups)) % FOLDS
+    for place, members in zip(places, groups.values(), strict=True):
+        fold[members] = place
+    return fold
 
 
 def encoded_labels(labels: Sequence[Any], names: Sequence[Hashable]) -> NDArray[np.int64]:
@@ -240,22 +243,8 @@ def from_array(probabilities: NDArray[np.floating]) -> Blocks:
 
 def _fit(features: Any, labels: NDArray[np.int64], n_labels: int, seed: int) -> tuple[Any, NDArray[np.int64]]:
     """A classifier and the numbers of the labels it knows."""
-    import warnings
-
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.naive_bayes import MultinomialNB
-
     classes = np.unique(labels)
-    if len(classes) == 1:
-        return _Constant(), classes
-    if features.nnz * len(classes) > MOST_WORK * FOLDS:
-        return MultinomialNB(alpha=0.05).fit(features, labels), classes
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        # Weaker than the baseline's C = 10: probabilities are to say how sure, and to believe no single wrong label.
-        model = LogisticRegression(C=3.0, max_iter=_ITERATIONS, random_state=seed).fit(features, labels)
-    return model, classes
+    return (_Constant() if len(classes) == 1 else classifier(features, labels, n_labels, seed)), classes
 
 
 class _Constant:

@@ -17,6 +17,7 @@ from bothways.evaluation.facets import column_facets, entity_facets, label_facet
 from bothways.evaluation.label_errors import (
     FEWEST_TEXTS,
     FOLDS,
+    Blocks,
     LabelErrors,
     Ranking,
     Suspect,
@@ -27,7 +28,9 @@ from bothways.evaluation.label_errors import (
     rank_labels,
     together,
 )
+from bothways.evaluation.label_set_errors import cross_fitted_sets, listed_sets, marked_labels, rank_label_sets
 from bothways.evaluation.learning_curve import FEWEST, LearningCurve, learning_curve, no_curve, parts_of
+from bothways.evaluation.name_errors import name_errors
 from bothways.evaluation.row_scores import row_scores
 from bothways.evaluation.scores import METRICS
 from bothways.evaluation.slices import Facet, Slices, find_slices
@@ -86,9 +89,15 @@ def slices_of(
 
 def label_errors_of(task: TrainingTask, predictions: Predictions, seed: int = 0) -> LabelErrors | None:
     """Suspected labels of the training part, by cross-fitted baselines, and of the evaluation part, by the model (or,
-    where it gives no probabilities, by cross-fitted baselines too); None for tasks without one label a text.
+    where it gives no probabilities, by cross-fitted baselines too); of entities by the same words elsewhere. None for
+    tasks without labels.
     """
-    if task.kind != "single" or not all(isinstance(e, TextExample) for e in task.split.evaluation[:1]):
+    if task.kind == "entities":
+        named = [("training", task.split.train), ("judged", task.split.evaluation)]
+        return name_errors(
+            [(part, [e.surfaces for e in own], [e.tags for e in own], [e.row for e in own]) for part, own in named]
+        )
+    if task.kind not in ("single", "multi") or not all(isinstance(e, TextExample) for e in task.split.evaluation[:1]):
         return None
     parts = []
     if len(task.split.train) >= FEWEST_TEXTS:
@@ -152,26 +161,38 @@ def as_evaluation(task: TrainingTask, examples: Sequence[Any]) -> TrainingTask:
 
 def _by_baselines(task: TrainingTask, part: str, items: str, seed: int) -> CrossFitted:
     texts, pairs = task.shown_texts()
-    given = task.gold()
-    labels = encoded_labels(given, task.label_names)
-    ranking = rank_labels(
-        labels, cross_fitted(texts, pairs, labels, len(task.label_names), seed=seed), len(task.label_names)
-    )
-    rows = [example.row for example in task.split.evaluation]
     sentence = (
         f"In the {part} part a bag of words judged each {items.removesuffix('s')}, having learned from "
         f"{FOLDS - 1} of {FOLDS} parts without it."
     )
-    suspects = listed(ranking, part, texts, pairs, task.label_names, given, rows)
-    return ranking, suspects, sentence, len(given)
+    if task.kind == "multi":
+        marks = marked_labels(task.gold(), task.label_names)
+        return _sets(task, part, marks, cross_fitted_sets(texts, pairs, marks, seed=seed), sentence)
+    labels, n_labels = encoded_labels(task.gold(), task.label_names), len(task.label_names)
+    return _singles(task, part, labels, cross_fitted(texts, pairs, labels, n_labels, seed=seed), sentence)
 
 
 def _by_model(task: TrainingTask, predictions: Predictions) -> CrossFitted:
-    texts, pairs = task.shown_texts()
-    given = task.gold()
-    labels = encoded_labels(given, task.label_names)
+    sentence = f"In the judged part the model did, which had not seen these {task.items}."
     assert predictions.probabilities is not None
-    ranking = rank_labels(labels, from_array(predictions.probabilities), len(task.label_names))
+    if task.kind == "multi":
+        marks = marked_labels(task.gold(), task.label_names)
+        return _sets(task, "judged", marks, predictions.probabilities, sentence)
+    labels = encoded_labels(task.gold(), task.label_names)
+    return _singles(task, "judged", labels, from_array(predictions.probabilities), sentence)
+
+
+def _singles(task: TrainingTask, part: str, labels: Any, blocks: Blocks, sentence: str) -> CrossFitted:
+    ranking = rank_labels(labels, blocks, len(task.label_names))
+    return ranking, listed(ranking, part, *_shown(task)), sentence, len(labels)
+
+
+def _sets(task: TrainingTask, part: str, marks: Any, probabilities: Any, sentence: str) -> CrossFitted:
+    ranking = rank_label_sets(marks, probabilities)
+    return ranking, listed_sets(ranking, part, *_shown(task)), sentence, len(marks)
+
+
+def _shown(task: TrainingTask) -> tuple[Any, ...]:
+    """Texts, pairs, names, labels and rows of the evaluation part."""
     rows = [example.row for example in task.split.evaluation]
-    suspects = listed(ranking, "judged", texts, pairs, task.label_names, given, rows)
-    return ranking, suspects, f"In the judged part the model did, which had not seen these {task.items}.", len(given)
+    return (*task.shown_texts(), task.label_names, task.gold(), rows)
