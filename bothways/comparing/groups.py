@@ -85,7 +85,10 @@ def length_groups(texts: Sequence[str]) -> list[str]:
     words = np.array([len(text.split()) for text in texts])
     edges = sorted({int(q) for q in np.quantile(words, np.linspace(0, 1, LENGTH_GROUPS + 1)[1:], method="lower")})
     lows = [int(words.min()), *(edge + 1 for edge in edges[:-1])]
-    names = [f"{low} to {high} words" if low < high else f"{low} words" for low, high in zip(lows, edges, strict=True)]
+    names = [
+        f"{low} to {high} words" if low < high else f"{low} word{'s' * (low != 1)}"
+        for low, high in zip(lows, edges, strict=True)
+    ]
     return [names[i] for i in np.searchsorted(edges, words)]
 
 
