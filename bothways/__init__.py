@@ -213,6 +213,8 @@ _WHERE: dict[str, str] = {
     "TranslationPipeline": "bothways.pipelines.translation",
     "ZeroShotClassificationPipeline": "bothways.pipelines.zero_shot",
     "FeatureExtractionPipeline": "bothways.pipelines.feature_extraction",
+    **dict.fromkeys(("Explanation", "explain"), "bothways.evaluation.attribution"),
+    **dict.fromkeys(("render_answer", "render_entities"), "bothways.evaluation.views"),
     "Embedder": "bothways.models.embedding",
     "cos_sim": "bothways.tasks.similarity",
     "semantic_search": "bothways.tasks.similarity",
@@ -243,10 +245,15 @@ _WHERE: dict[str, str] = {
     "MarianConfig": "bothways.families.marian",
 }
 
+_PACKAGES = ("explore",)
+"""Packages whose functions are called by the package's name: ``bothways.explore.word(...)``."""
+
 __all__ = ["__version__", *sorted(_WHERE)]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _PACKAGES:
+        return importlib.import_module(f"bothways.{name}")
     if name not in _WHERE:
         raise AttributeError(f"module 'bothways' has no attribute {name!r}")
     value = getattr(importlib.import_module(_WHERE[name]), name)

@@ -10,19 +10,19 @@ from pathlib import Path
 from typing import Any, TextIO
 
 
-def check_file_output(output: Path | None, *read: str | Path) -> None:
+def check_file_output(output: Path | None, *read: str | Path, option: str = "--output") -> None:
     """Refuse a place where no file can be written, or where one lies that is to be read, before any work."""
     from bothways.errors import UsageError
 
     if output is None:
         return
     if output.is_dir():
-        raise UsageError(f"--output {output} is a directory; give the name of a file.")
+        raise UsageError(f"{option} {output} is a directory; give the name of a file.")
     parent = next(p for p in output.absolute().parents if p.exists())
     if not parent.is_dir():
-        raise UsageError(f"--output {output} cannot be written: {parent} is a file; give a place in a directory.")
+        raise UsageError(f"{option} {output} cannot be written: {parent} is a file; give a place in a directory.")
     if output.is_file() and any(Path(file).exists() and output.samefile(file) for file in read):
-        raise UsageError(f"--output {output} is the file that is read; give another name.")
+        raise UsageError(f"{option} {output} is the file that is read; give another name.")
 
 
 def check_long_input(long_input: str) -> None:

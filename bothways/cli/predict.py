@@ -14,6 +14,7 @@ import typer
 from bothways.cli.answers import check_file_output, check_long_input, load_pipeline, report_long_inputs, writing
 from bothways.cli.predict_tasks import Asked, asking, made_for, row_task, rows_of_texts, single_texts
 from bothways.cli.predict_words import read_words
+from bothways.cli.show import Viewer, check_viewing
 
 
 def predict_command(
@@ -51,6 +52,17 @@ def predict_command(
     long_input: Annotated[
         str, typer.Option(help="Texts longer than the model reads: window, truncate or error.")
     ] = "window",
+    show: Annotated[
+        bool,
+        typer.Option(
+            "--show", help="Entities and answers: marked in their texts, in colours; lines only with --output."
+        ),
+    ] = False,
+    why: Annotated[
+        bool,
+        typer.Option("--why", help="Classification: show the words that moved each label; lines only with --output."),
+    ] = False,
+    html: Annotated[Path | None, typer.Option(help="Page to write with what --show or --why shows.")] = None,
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
     encoding: Annotated[str | None, typer.Option(help="Encoding of the file, if not UTF-8.")] = None,
     file_format: Annotated[
@@ -85,6 +97,7 @@ def predict_command(
     )
     way = row_task(task or made_for(str(given.model)))
     asked.check(way)
+    check_viewing(way, show=show, html=html, why=why, read=given.file)
     if given.file is None:
         rows = rows_of_texts(way, given.texts, asked)
     else:
@@ -98,20 +111,26 @@ def predict_command(
     options = way.options(asked, pipe.model.config)
     if long_input == "window" and not way.divides:
         long_input = "error"
-    known: deque[dict[str, Any]] = deque()
+    known: deque[tuple[dict[str, Any], Any]] = deque()
+    several = given.file is not None or len(given.texts) > 1
+    viewer = Viewer(way, show=show or (why and output is None), html=html, why=why, several=several)
     count = windowed = truncated = 0
     watched = sys.stderr.isatty() and not (output is None and sys.stdout.isatty())
     with writing(output) as out, progress_bar("Predicting", None, show=watched) as advance:
         for result in pipe(_inputs(rows, known), details=True, long_input=long_input, **options):
-            line = known.popleft() | way.line(result, asked, pipe.model.config)
+            names, item = known.popleft()
+            line = names | way.line(result, asked, pipe.model.config)
+            viewer.add(pipe, item, line)
             count, windowed, truncated = count + 1, windowed + (line["n_windows"] > 1), truncated + line["truncated"]
-            out.write(json.dumps(line, ensure_ascii=False) + "\n")
+            if output is not None or not viewer.show:
+                out.write(json.dumps(line, ensure_ascii=False) + "\n")
             advance()
+    viewer.finish()
     report_long_inputs(count, windowed, truncated)
 
 
-def _inputs(rows: Iterator[tuple[dict[str, Any], Any]], known: deque[dict[str, Any]]) -> Iterator[Any]:
-    """The inputs; what names each is kept until its answer comes."""
+def _inputs(rows: Iterator[tuple[dict[str, Any], Any]], known: deque[tuple[dict[str, Any], Any]]) -> Iterator[Any]:
+    """The inputs; each is kept with what names it until its answer comes."""
     for names, item in rows:
-        known.append(names)
+        known.append((names, item))
         yield item
