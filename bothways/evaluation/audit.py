@@ -8,7 +8,7 @@ from bothways.data import LabelKind, QuestionExample, TaggedText, TextExample
 from bothways.errors import UsageError
 from bothways.evaluation.audit_alike import equal_groups
 from bothways.evaluation.audit_findings import Audit, Finding, Leak, PartFacts
-from bothways.evaluation.audit_labels import balance, class_counts, conflicts, look_alikes
+from bothways.evaluation.audit_labels import balance, class_counts, conflicts, contradiction, look_alikes
 from bothways.evaluation.audit_languages import languages_of
 from bothways.evaluation.audit_lengths import text_lengths
 from bothways.evaluation.audit_overlap import leakage, leaks_of, near_of, repeated, shared_contexts
@@ -100,13 +100,15 @@ def clean_part(audit: Audit) -> list[int]:
 
 
 def find_leaks(train: Sequence[Example], evaluation: Sequence[Example]) -> list[Leak]:
-    """The examples of evaluation whose text is in training too, word for word or nearly.
+    """The examples of evaluation whose text is in training too, word for word, or nearly and with the same label.
 
     For examples that are read already; their places have no file.
     """
     entries = [entry_of(example) for example in (*train, *evaluation)]
     groups = equal_groups(entries)
-    return leaks_of(entries, groups, near_of(entries, groups, len(train)), len(train))
+    contradict = contradiction(entries, _kind_of(*train[:1], *evaluation[:1]))
+    near = [pair for pair in near_of(entries, groups, len(train)) if not contradict(pair.earlier, pair.later)]
+    return leaks_of(entries, groups, near, len(train))
 
 
 def _overlaps(parts: Sequence[Part]) -> tuple[list[Leak], list[Finding]]:
@@ -115,7 +117,9 @@ def _overlaps(parts: Sequence[Part]) -> tuple[list[Leak], list[Finding]]:
     n_train = len(parts[0].entries)
     groups = equal_groups(entries)
     near = near_of(entries, groups, n_train)
-    leaks = leaks_of(entries, groups, near, n_train)
+    contradict = contradiction(entries, parts[0].kind)
+    agreeing = [pair for pair in near if not contradict(pair.earlier, pair.later)]
+    leaks = leaks_of(entries, groups, agreeing, n_train)
     findings = [
         *leakage(leaks, parts),
         *shared_contexts(parts, leaks),
@@ -123,6 +127,13 @@ def _overlaps(parts: Sequence[Part]) -> tuple[list[Leak], list[Finding]]:
         *repeated(entries, groups, near, parts),
     ]
     return leaks, findings
+
+
+def _kind_of(*examples: Example) -> str:
+    """The kind of labels, as far as it matters for whether two of them contradict each other."""
+    if any(isinstance(example, QuestionExample) for example in examples):
+        return "answers"
+    return "regression" if any(isinstance(entry_of(example).answer, float) for example in examples) else "single"
 
 
 def _check_pairs(parts: Sequence[Part]) -> None:

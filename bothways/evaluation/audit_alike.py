@@ -3,12 +3,15 @@
 Equal means up to case and white space (``data.examples.text_key``). Nearly equal are
 
 - texts whose words are the same in the same order, up to punctuation and normal form;
-- texts of eight distinct words and more, where at least 80 % of the distinct words of both are common to both (Jaccard)
-  and neither is more than a quarter longer. Pairs that are likely to be so are found with MinHash, signatures of 256
-  numbers in 32 bands (``corpus.minhash``, which compares documents by runs of five tokens: there a single changed word
-  in a sentence of ten would leave almost nothing in common); the words decide;
+- texts of twenty distinct words and more, where at least 80 % of the distinct words of both are common to both
+  (Jaccard) and neither is more than a quarter longer;
+- shorter texts of which one has one word more than the other's eight or more, and nothing else is different;
 - shorter texts, of three words and more, that differ in one word of five letters and more by one inserted, deleted,
   replaced or exchanged letter after the first. Other words may turn a short text around, and no digit is misspelt.
+
+Pairs that are likely to be so are found with MinHash, signatures of 256 numbers in 32 bands (``corpus.minhash``, which
+compares documents by runs of five tokens: there one more word in a sentence of ten would leave little in common), and
+with fewer than eight words by their words; then the words decide.
 
 Of pairs of texts both halves must be nearly equal.
 
@@ -33,14 +36,17 @@ from bothways.evaluation.audit_parts import Entry
 from bothways.evaluation.audit_words import WordTable, one_letter_apart, word_table
 
 THRESHOLD = 0.8
-"""Share of common words from which on two texts are nearly equal."""
+"""Share of common words from which on two long texts are nearly equal."""
+MANY_WORDS = 20
+"""Distinct words from which on a text is long."""
 FEW_WORDS = 8
-"""Distinct words below which texts are compared word by word."""
+"""Words below which a text with one word more is another text."""
 
 _MIN_LETTERS, _MIN_WORDS = 5, 3  # of a word that may be misspelt, and of a text in which one may be
 _LOOK_BACK = 8  # texts before each that it is compared with: bounded work where thousands follow one template
-_ESTIMATE = 0.7  # four standard deviations of the estimate below the threshold
+_ESTIMATE = 0.68  # four standard deviations below 7 / 9, what one misspelt word of eight leaves
 _CHUNK = 32_768  # pairs of signatures compared at once: 32 MB
+_ROWS = 4_096  # signatures whose bands are computed at once: 60 MB
 _BETWEEN, _MISSPELT = -1, -2  # what stands between the halves of a short text, and (or less) for a word left out
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
@@ -92,30 +98,32 @@ def _likeness(table: WordTable, one: int, other: int) -> float:
 
 
 def _half_likeness(table: WordTable, one: int, other: int, half: int) -> float:
-    a, b = table.half(one, half), table.half(other, half)
-    if np.array_equal(a, b):
+    a, b = table.half(one, half).tolist(), table.half(other, half).tolist()
+    if a == b:
         return 1.0
-    own, others = np.unique(a), np.unique(b)
-    if min(len(own), len(others)) < FEW_WORDS:
-        return _misspelt_likeness(table, a, b)
     if min(len(a), len(b)) < THRESHOLD * max(len(a), len(b)):
         return 0.0
-    common = len(np.intersect1d(own, others, assume_unique=True))
+    own, others = set(a), set(b)
+    if min(len(own), len(others)) < MANY_WORDS:
+        return _one_word_likeness(table.names, *sorted((a, b), key=len))
+    common = len(own & others)
     jaccard = common / (len(own) + len(others) - common)
     return jaccard if jaccard >= THRESHOLD else 0.0
 
 
-def _misspelt_likeness(table: WordTable, a: NDArray[np.int32], b: NDArray[np.int32]) -> float:
-    """The share of letters in common if one word differs by one letter; else 0."""
-    if len(a) != len(b) or len(a) < _MIN_WORDS:
+def _one_word_likeness(names: Sequence[str], a: list[int], b: list[int]) -> float:
+    """The share of words in common if ``b`` has one more than ``a``, of letters if one is misspelt; else 0."""
+    if len(b) - len(a) > 1 or len(a) < _MIN_WORDS:
         return 0.0
-    places = np.flatnonzero(a != b)
-    if len(places) != 1:
+    place = next((i for i, (word, other) in enumerate(zip(a, b, strict=False)) if word != other), len(a))
+    if len(a) < len(b):
+        return len(a) / len(b) if len(a) >= FEW_WORDS and a[place:] == b[place + 1 :] else 0.0
+    if a[place + 1 :] != b[place + 1 :]:
         return 0.0
-    one, other = table.names[a[places[0]]], table.names[b[places[0]]]
+    one, other = names[a[place]], names[b[place]]
     if not (_may_be_misspelt(one) and _may_be_misspelt(other) and one[0] == other[0] and one_letter_apart(one, other)):
         return 0.0
-    return 1.0 - 1.0 / sum(len(table.names[word]) for word in a)
+    return 1.0 - 1.0 / sum(len(names[word]) for word in a)
 
 
 def _may_be_misspelt(word: str) -> bool:
@@ -128,7 +136,8 @@ def _long_candidates(table: WordTable, n_train: int) -> _Pairs:
     seen = np.empty(0, np.int64)
     if len(chosen):
         signatures = _signatures(table, chosen)
-        keys = band_keys(signatures)
+        rows = range(0, len(chosen), _ROWS)
+        keys = np.concatenate([band_keys(signatures[row : row + _ROWS]) for row in rows])
         n_before = int(np.searchsorted(chosen, n_train))
         for band in range(keys.shape[1]):
             pairs = _sharing(keys[:, band], np.arange(len(chosen)), n_before)

@@ -53,13 +53,14 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Leak:
-    """An evaluation row that training has too.
+    """An evaluation row that training has too: the same text, or nearly the same with a label that does not contradict.
 
     Attributes:
         index: number of the example from 0, in the order in which the readers give the evaluation files.
         place: the evaluation row.
         source: the training row.
-        similarity: 1 for equal texts (up to case, white space and punctuation), else the share of words in common.
+        similarity: 1 for equal texts (up to case, white space and punctuation), else the share of words in common, or
+            of letters where one word is misspelt; of pairs of texts the smaller share.
         exact: equal up to case and white space.
     """
 

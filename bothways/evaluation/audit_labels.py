@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from bothways.data.examples import Label
 from bothways.data.label_kinds import natural_order
@@ -65,6 +65,12 @@ def look_alikes(parts: Sequence[Part]) -> list[Finding]:
     return [Finding(kind="look-alike-labels", level="problem", count=len(same), sentence=sentence, examples=examples)]
 
 
+def contradiction(entries: Sequence[Entry], kind: str) -> Callable[[int, int], bool]:
+    """Whether two entries, by their numbers, could not both be right if their texts were equal."""
+    tolerance = _tolerance(entries) if kind == "regression" else 0.0
+    return lambda one, other: _contradict(entries[one].answer, entries[other].answer, kind, tolerance)
+
+
 def conflicts(
     entries: Sequence[Entry], kind: str, groups: Iterable[Sequence[int]], near: Iterable[Near]
 ) -> list[Finding]:
@@ -75,11 +81,7 @@ def conflicts(
         groups: numbers of the entries with equal texts.
         near: nearly equal texts, by numbers of entries.
     """
-    tolerance = _tolerance(entries) if kind == "regression" else 0.0
-
-    def contradict(one: int, other: int) -> bool:
-        return _contradict(entries[one].answer, entries[other].answer, kind, tolerance)
-
+    contradict = contradiction(entries, kind)
     texts, rows = [], 0
     for group in groups:
         others = [number for number in group[1:] if contradict(group[0], number)]
@@ -92,7 +94,7 @@ def conflicts(
         sentence = f"{what} with different labels ({rows:,} rows). No model can be right about both: decide for one."
         findings.append(_pairs_finding("conflicting-labels", "problem", entries, texts, sentence))
     nearly = [(pair.earlier, pair.later) for pair in near if contradict(pair.earlier, pair.later)]
-    if nearly:
+    if nearly and kind != "entities":  # other words have other names among them
         what = "1 pair of texts is" if len(nearly) == 1 else f"{len(nearly):,} pairs of texts are"
         sentence = (
             f"{what} nearly equal and labelled differently. Look at them: the difference may be real, or a mistake."
@@ -107,12 +109,11 @@ def _share(part: Part, counts: Mapping[str, int]) -> list[Finding]:
         return []
     name, most = next(iter(counts.items()))
     if len(counts) == 1:
-        level: Level = "problem"
         sentence = f"All {most:,} rows of {part.name} have the label {name!r:.60}: nothing can be "
         sentence += (
             "learned from them." if part.name == "training" else "said of other labels; any model may seem perfect."
         )
-        return [Finding(kind=f"one-class-{part.name}", level=level, count=most, sentence=sentence)]
+        return [Finding(kind=f"one-class-{part.name}", level="problem", count=most, sentence=sentence)]
     share = most / sum(counts.values())
     if share < MAJORITY:
         return []

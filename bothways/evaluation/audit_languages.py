@@ -27,7 +27,7 @@ NAMES = {
 """ISO 639-1 codes of the languages that are recognised."""
 
 _WORDS = {
-    "en": "the of and to in is was that it for with as on be at by this are from or have an not which but they you "
+    "en": "a the of and to in is was that it for with as on be at by this are from or have an not which but they you "
     "were has had his her she he we i my what there their if would been who will about when your so can do "
     "does how",
     "de": "der die das und in den von zu ist mit sich des auf für dem nicht ein eine als auch es an werden aus er "
@@ -85,7 +85,8 @@ _LETTER = re.compile(r"[^\W\d_]")
 _WORD = re.compile(r"[^\W\d_]+")
 _MOST_CHARS = 1_000  # of a text; more change no answer
 _FEWEST_LETTERS = 12
-_FEWEST_HITS = 3  # function words, different or not
+_FEWEST_HITS = 3  # different function words, and
+_FEWEST_WORDS = 2  # of them with more than one letter
 _MARGIN = 1.5  # times the weight of the next language
 
 _OWNERS: dict[str, tuple[str, ...]] = {}
@@ -141,22 +142,22 @@ def _other_language(counts: Mapping[str, Mapping[str, int]]) -> list[Finding]:
 
 
 def _by_words(text: str) -> str:
-    """A word that several languages have counts for each of them in part."""
+    """A word counts once, and one that several languages have counts for each of them in part."""
     weights: dict[str, float] = {}
-    hits: Counter[str] = Counter()
-    words = _WORD.findall(text.lower())
+    hits: dict[str, list[str]] = {}
+    words = set(_WORD.findall(text.lower()))
     for word in words:
         owners = _OWNERS.get(word, ())
         for code in owners:
             weights[code] = weights.get(code, 0.0) + 1.0 / len(owners)
-            hits[code] += 1
+            hits.setdefault(code, []).append(word)
     if not weights:
         return UNSURE
     best = max(weights, key=lambda code: (weights[code], code))
     others = max((weight for code, weight in weights.items() if code != best), default=0.0)
-    if hits[best] < _FEWEST_HITS or weights[best] < _MARGIN * others or hits[best] < len(words) / 10:
-        return UNSURE
-    return best
+    own = hits[best]
+    enough = len(own) >= _FEWEST_HITS and sum(len(word) > 1 for word in own) >= _FEWEST_WORDS
+    return best if enough and weights[best] >= _MARGIN * others and len(own) >= len(words) / 10 else UNSURE
 
 
 def _of_script(script: str, text: str) -> str:

@@ -28,7 +28,12 @@ def near_of(entries: Sequence[Entry], groups: Sequence[Sequence[int]], n_train: 
 def leaks_of(
     entries: Sequence[Entry], groups: Sequence[Sequence[int]], near: Sequence[Near], n_train: int
 ) -> list[Leak]:
-    """Entries of evaluation whose text is in training, with the entry there that is most like them; rising."""
+    """Entries of evaluation whose text is in training, with the entry there that is most like them; rising.
+
+    Args:
+        near: nearly equal texts whose labels do not contradict each other: where they do, what a model remembers of
+            the one is wrong for the other.
+    """
     nearest: dict[int, Near] = {}
     for pair in near:
         if pair.earlier < n_train <= pair.later:
@@ -60,7 +65,7 @@ def leaks_of(
 def leakage(leaks: Sequence[Leak], parts: Sequence[Part]) -> list[Finding]:
     """Findings about evaluation texts that training has too, equal ones and nearly equal ones apart."""
     findings = []
-    for exact, how in ((True, "word for word"), (False, "in nearly the same words")):
+    for exact, how in ((True, "word for word"), (False, "in nearly the same words and with the same label")):
         some = [leak for leak in leaks if leak.exact == exact]
         if not some:
             continue

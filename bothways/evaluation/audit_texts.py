@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 
-from bothways.evaluation.audit_findings import MOST_EXAMPLES, Finding, Place
+from bothways.evaluation.audit_findings import MOST_EXAMPLES, Finding, Level, Place
 from bothways.evaluation.audit_parts import Entry, Part
 
 # The bytes 0x80 to 0xBF as Windows-1252, or Latin-1 where that has none, reads them: the second and later bytes of a
@@ -109,7 +109,7 @@ def _decomposed(text: str) -> tuple[int, int] | None:
     return None
 
 
-_CHECKS: tuple[tuple[str, str, _Check, str], ...] = (
+_CHECKS: tuple[tuple[str, Level, _Check, str], ...] = (
     (
         "misread-encoding",
         "problem",
