@@ -275,7 +275,13 @@ def known_options() -> dict[str, set[str]]:
     from bothways.cli import app
 
     verbs = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-    return {name: {o for p in verb.params for o in p.opts} | {"--help"} for name, verb in verbs.items()}
+    return {name: options_of(verb) | {"--help"} for name, verb in verbs.items()}
+
+
+def options_of(verb) -> set[str]:
+    """Of a verb, or of all verbs of a group."""
+    inner = getattr(verb, "commands", {}).values()
+    return {o for p in verb.params for o in (*p.opts, *p.secondary_opts)}.union(*map(options_of, inner))
 
 
 def test_the_defaults_in_the_guides_are_those_of_the_code():

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from bothways.resolver import ModelEntry
 
 
@@ -62,19 +64,34 @@ def _print_table(entries: list[ModelEntry]) -> None:
 
     console = Console()
     table = Table(box=None, pad_edge=False, header_style="bold")
-    scored = any(entry.score for entry in entries)
-    for title in ("name", "where", "size", "parameters", "licence", "description", *(["score"] if scored else [])):
+    for title in ("name", "where", "size", "parameters", "licence", "description"):
         right = title in ("size", "parameters")
-        table.add_column(
-            title, justify="right" if right else "left", no_wrap=title not in ("description", "score"), overflow="fold"
-        )
+        table.add_column(title, justify="right" if right else "left", no_wrap=title != "description", overflow="fold")
+    boxed = [entry for entry in entries if entry.where == "box"]
     for entry in entries:
-        size = f"{entry.size_bytes / 1e6:,.1f} MB"
-        parameters = "" if entry.parameters is None else f"{entry.parameters / 1e6:,.1f} M"
-        score = [entry.score] if scored else []
-        table.add_row(entry.name, entry.where, size, parameters, entry.licence, entry.description, *score)
+        if entry not in boxed:
+            parameters = "" if entry.parameters is None else f"{entry.parameters / 1e6:,.1f} M"
+            table.add_row(entry.name, entry.where, _megabytes(entry), parameters, entry.licence, entry.description)
     console.print(table)
+    if boxed:
+        console.print(_box_table(boxed))
     absent = [entry.name for entry in entries if entry.path is None]
     if absent:
         console.print(f"\nTo have one here: bothways models --download {absent[0]}", highlight=False)
     console.print(f"\nModel store: {store_directory()}", highlight=False, soft_wrap=True)
+
+
+def _box_table(entries: list[ModelEntry]) -> Table:
+    """The adapters that the package ships, with their scores."""
+    from rich.table import Table
+
+    table = Table(title="\nIn the box", title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for title in ("name", "size", "description", "score"):
+        table.add_column(title, justify="right" if title == "size" else "left", no_wrap=title in ("name", "size"))
+    for entry in entries:
+        table.add_row(entry.name, _megabytes(entry), entry.description, entry.score)
+    return table
+
+
+def _megabytes(entry: ModelEntry) -> str:
+    return f"{entry.size_bytes / 1e6:,.1f} MB"

@@ -331,7 +331,7 @@ class PreTrainedModel(WithVocabulary):
         return getattr(self, self.family.base_prefix, self)
 
     @property
-    def shared(self) -> SharedEncoder | None:
+    def shared_encoder(self) -> SharedEncoder | None:
         """What this model has in common with others in memory (``shared_model``), until it is to change."""
         return getattr(self.base_model, "_shared", None)  # a body may be a module of the user's own
 
@@ -360,7 +360,7 @@ class PreTrainedModel(WithVocabulary):
             dtype: in which the blocks compute; by default that of the parameters.
         """
         self.eval()
-        own: dict[str, Any] = {} if self.shared is None else {"make": self.shared.prepared}
+        own: dict[str, Any] = {} if self.shared_encoder is None else {"make": self.shared_encoder.prepared}
         for stack in self.stacks:
             stack.prepare(self.dtype if dtype is None else loading.parse_dtype(dtype), **own)
         return self
@@ -376,8 +376,8 @@ class PreTrainedModel(WithVocabulary):
 
     def _leave_shared(self) -> None:
         """Have weights of its own, if they are shared: they are about to change."""
-        if self.shared is not None:
-            self.shared.release(self)
+        if self.shared_encoder is not None:
+            self.shared_encoder.release(self)
 
     def train(self, mode: bool = True) -> Any:
         if mode:

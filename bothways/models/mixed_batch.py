@@ -159,7 +159,7 @@ class MixedRunner:
     def _prepare(self) -> None:
         """Take the form for inference, again after LoRA or the shared weights changed."""
         with self._lock:
-            strays = [name for name, model in self.models.items() if model.shared is not self.encoder]
+            strays = [name for name, model in self.models.items() if model.shared_encoder is not self.encoder]
             if strays:
                 raise InputError(f"{', '.join(strays)}: the encoder is no longer shared, after training or moving it.")
             versions = [
@@ -223,10 +223,10 @@ def _slices(tasks: Sequence[int], counts: Sequence[int]) -> Slices:
 def _common_encoder(models: Mapping[str, TaskModel]) -> SharedEncoder:
     if not models:
         raise InputError("no models: pass {'sentiment': shared_model('minilm-l6-sentiment'), …}.")
-    encoders = {id(model.shared): model.shared for model in models.values()}
+    encoders = {id(model.shared_encoder): model.shared_encoder for model in models.values()}
     (encoder, *others) = encoders.values()
     if encoder is None or others:
-        lone = [name for name, model in models.items() if model.shared is None]
+        lone = [name for name, model in models.items() if model.shared_encoder is None]
         what = f"{', '.join(lone)} share none" if lone else f"they have {len(encoders)}"
         raise InputError(f"models of one batch share one encoder, but {what}. Load all with shared_model().")
     return encoder

@@ -148,8 +148,8 @@ def _readable(name: str, value: Any) -> Any:
     if "_mem_" in name:
         return f"{int(value) >> 20}MB"
     if "_runtime" in name:
-        whole, hundredths = divmod(int(value * 100), 100)
-        return f"{timedelta(seconds=whole)}.{hundredths:02d}"
+        hundredths = int(abs(value - int(value)) * 100)  # as the reference cuts them
+        return f"{timedelta(seconds=int(value))}.{hundredths:02d}"
     if name == "total_flos":
         return f"{int(value) >> 30}GF"
     return round(value, 4) if isinstance(value, float) else value

@@ -87,8 +87,8 @@ def test_two_dtypes_are_two_encoders(filled_box):
     wide = shared_model(filled_box / "minilm-l6-sentiment")
     half = shared_model(filled_box / "minilm-l6-sentiment", dtype="bfloat16")
     assert (wide.dtype, half.dtype) == (torch.float32, torch.bfloat16)
-    assert wide.shared is not half.shared
-    assert shared_model(filled_box / "minilm-l6-ner", dtype=torch.float32).shared is wide.shared
+    assert wide.shared_encoder is not half.shared_encoder
+    assert shared_model(filled_box / "minilm-l6-ner", dtype=torch.float32).shared_encoder is wide.shared_encoder
     same(answers(half), answers(wide), tolerance=0.3)
 
 
@@ -107,7 +107,7 @@ def test_a_model_that_changes_has_its_own_copy(filled_box, loaded, change):
     before = {kind: answers(model) for kind, model in loaded.items()}
     model = loaded["sentiment"]
     change(model)
-    assert model.shared is model.bert.shared is None
+    assert model.shared_encoder is model.bert.shared_encoder is None
     assert not set(body_storages(model).values()) & set(body_storages(loaded["ner"]).values())
     model.requires_grad_(True)
     with torch.no_grad():
@@ -115,7 +115,7 @@ def test_a_model_that_changes_has_its_own_copy(filled_box, loaded, change):
             parameter.add_(1)
     for kind in KINDS[1:]:
         same(answers(loaded[kind]), before[kind])
-    assert shared_model(filled_box / "minilm-l6-sentiment").shared is loaded["ner"].shared
+    assert shared_model(filled_box / "minilm-l6-sentiment").shared_encoder is loaded["ner"].shared_encoder
 
 
 def test_fine_tuning_keeps_the_optimizers_parameters(loaded):
@@ -152,14 +152,14 @@ def test_writing_past_it_is_refused(filled_box, loaded, tiny_model):
         with pytest.raises(InputError, match=f"{tiny_model}, which several models share, were changed in place"):
             answers(loaded[kind])
     anew = shared_model(filled_box / "minilm-l6-ner")
-    assert anew.shared is not loaded["ner"].shared
+    assert anew.shared_encoder is not loaded["ner"].shared_encoder
     same(answers(anew), answers(plain(filled_box, "ner")))
 
 
 def test_copies_and_saved_models_are_ordinary(filled_box, loaded, tmp_path):
     expected = answers(loaded["nli"])
     twin = copy.deepcopy(loaded["nli"])
-    assert twin.shared is None and not set(storages(twin).values()) & set(storages(loaded["nli"]).values())
+    assert twin.shared_encoder is None and not set(storages(twin).values()) & set(storages(loaded["nli"]).values())
     same(answers(twin), expected)
     loaded["nli"].save_pretrained(tmp_path / "whole")
     same(answers(AutoModelForSequenceClassification.from_pretrained(tmp_path / "whole")), expected)

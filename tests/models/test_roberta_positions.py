@@ -15,7 +15,7 @@ from bothways.batching import SeqLens, collate
 from bothways.engine.compact_vocabulary import CompactVocabulary
 from bothways.errors import ConfigError, InputError
 from bothways.families.roberta import positions
-from bothways.models.runner import PackedRunner
+from bothways.models.runner import PackedRunner, check_ids
 from bothways.tasks.encoded import position_limit
 from tests.models.reference import TINY, tiny_inputs, tiny_pair
 
@@ -136,7 +136,7 @@ def test_the_last_token_that_fits_and_the_first_that_does_not():
     with pytest.raises(InputError, match="47 tokens but the model has 46 positions"):
         runner.hidden(too_long.tolist())
     with pytest.raises(InputError, match="47 tokens but the model has 46 positions"):
-        runner._check(collate(too_long.tolist()))  # what runs before a batch goes to a GPU
+        check_ids(collate(too_long.tolist()), ours.config)  # what runs before a batch goes to a GPU
 
 
 @pytest.mark.parametrize("pad", [-1, 49, 10**9, None, "1", 1.0, True])
