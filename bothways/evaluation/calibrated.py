@@ -69,7 +69,8 @@ class Calibrated:
         measured_on: ``"other halves"``: fitted on each half and measured on the other one, both ways;
             ``"other texts"``: fitted and measured on different data; ``"these texts"``: nothing was fitted.
         calibration: fitted on all texts, for storage; None where nothing is stored.
-        before, after: with scores as they are, and calibrated; None where there are no confidences, or nothing fitted.
+        before, after: with scores as they are, and calibrated; None where there are no confidences, or where no
+            temperature is stored, because none can be fitted or it makes the log loss on other texts no smaller.
         risk_coverage: of the calibrated confidences; None for numbers.
         abstention: for each risk that the texts can show. sets: for each coverage that they can promise.
         sentences: what a reader should know.
@@ -113,12 +114,9 @@ def fit_calibration(kind: Kind, scores: ArrayLike, gold: Any, *, head: Sequence[
     Raises:
         InputError: fewer than ``FEWEST`` texts, or shapes that do not fit.
     """
-    if len(np.asarray(scores)) < FEWEST:
-        raise InputError(
-            f"{len(np.asarray(scores)):,} labelled texts are too few to measure how sure a model may be; give at least "
-            f"{FEWEST}."
-        )
-    return _fit(kind, np.asarray(scores, dtype=np.float64), np.asarray(gold), tuple(head))
+    table = np.asarray(scores, dtype=np.float64)
+    _check_count(table)
+    return _fit(kind, table, np.asarray(gold), tuple(head))
 
 
 def measure_calibration(
@@ -142,28 +140,21 @@ def measure_calibration(
     Raises:
         InputError: as ``fit_calibration``.
     """
-    stored = fit_calibration(kind, scores, gold, head=head)
-    table, truth = np.asarray(scores, dtype=np.float64), np.asarray(gold)
-    if other is not None:
-        measured, right = np.asarray(other[0], dtype=np.float64), np.asarray(other[1])
-        parts = [(stored, np.arange(len(measured)))]
-    else:
-        measured, right = table, truth
-        order = np.random.default_rng(seed).permutation(len(table))
-        one, two = np.sort(order[: len(order) // 2]), np.sort(order[len(order) // 2 :])
-        parts = [(_fit(kind, table[a], truth[a]), b) for a, b in ((one, two), (two, one))]
-    if not len(measured):
+    if other is not None and not len(np.asarray(other[0])):
         raise InputError("there are no texts to measure on; expected 1 or more.")
-    found = (
-        _numbers(stored, parts, measured, right) if kind == "regression" else _labels(stored, parts, measured, right)
-    )
+    table, truth = np.asarray(scores, dtype=np.float64), np.asarray(gold)
+    stored, found = _measured(kind, table, truth, other, tuple(head), seed, temper=True)
+    said = _of_temperature(stored, items, found["before"], found["after"])
+    if found["after"] is not None and found["after"].log_loss >= found["before"].log_loss:
+        stored, found = _measured(kind, table, truth, other, tuple(head), seed, temper=False)
+    how = f"on each half of the {items}, with what the other half gives" if other is None else f"on other {items}"
     return Calibrated(
         kind=kind,
         items=items,
-        count=len(measured),
+        count=len(table if other is None else np.asarray(other[0])),
         measured_on="other halves" if other is None else "other texts",
         calibration=stored,
-        sentences=_sentences(stored, items, other is None, **found),
+        sentences=(*said, *_sentences(stored, items, **found), f"How sure it is was measured {how}."),
         **found,
     )
 
@@ -195,11 +186,45 @@ def measure_confidences(confidence: ArrayLike, right: ArrayLike, *, items: str) 
     )
 
 
-def _fit(kind: Kind, table: NDArray[Any], gold: NDArray[Any], head: tuple[float, ...] = ()) -> Calibration:
+def _measured(
+    kind: Kind,
+    table: NDArray[Any],
+    gold: NDArray[Any],
+    other: tuple[ArrayLike, Any] | None,
+    head: tuple[float, ...],
+    seed: int,
+    *,
+    temper: bool,
+) -> tuple[Calibration, dict[str, Any]]:
+    """The calibration to store, and what was measured: fields of ``Calibrated``."""
+    _check_count(table)
+    stored = _fit(kind, table, gold, head, temper=temper)
+    if other is not None:
+        measured, right = np.asarray(other[0], dtype=np.float64), np.asarray(other[1])
+        parts = [(stored, np.arange(len(measured)))]
+    else:
+        measured, right = table, gold
+        order = np.random.default_rng(seed).permutation(len(table))
+        one, two = np.sort(order[: len(order) // 2]), np.sort(order[len(order) // 2 :])
+        parts = [(_fit(kind, table[a], gold[a], temper=temper), b) for a, b in ((one, two), (two, one))]
+    measure = _numbers if kind == "regression" else _labels
+    return stored, measure(stored, parts, measured, right)
+
+
+def _check_count(table: NDArray[Any]) -> None:
+    if len(table) < FEWEST:
+        raise InputError(
+            f"{len(table):,} labelled texts are too few to measure how sure a model may be; give at least {FEWEST}."
+        )
+
+
+def _fit(
+    kind: Kind, table: NDArray[Any], gold: NDArray[Any], head: tuple[float, ...] = (), *, temper: bool = True
+) -> Calibration:
     temperatures: tuple[float, ...] = ()
-    if kind == "multi":
+    if kind == "multi" and temper:
         temperatures = fit_label_temperatures(table, gold)
-    elif kind == "single":
+    elif kind == "single" and temper:
         fitted = fit_temperature(table, gold)
         temperatures = () if fitted is None else (fitted,)
     labels = 1 if kind == "regression" else table.shape[1]
@@ -239,18 +264,21 @@ def _labels(stored: Calibration, parts: Parts, table: NDArray[Any], gold: NDArra
     scores = np.empty_like(table)
     for calibration, rows in parts:
         scores[rows] = calibration.scores(table[rows])
-    right = _right(kind, table, gold)
+    right, doubt = _right(kind, table, gold), answer_doubt(scores, kind)
     abstention, sets = [], []
     for risk in RISKS:
-        cut = _if_shown(lambda c, r=risk: doubt_at_risk(c, r), stored, parts)  # type: ignore[misc]
+        cut = _if_shown(doubt_at_risk, risk, stored, parts)
         if cut is not None:
-            answered = np.concatenate([rows[answer_doubt(scores[rows], kind) <= own] for (_, rows), own in cut[1]])
-            wrong = int((~right[answered]).sum())
+            own = np.empty(len(table))
+            for (_, rows), most in zip(parts, cut[1], strict=True):
+                own[rows] = most
+            answered = doubt <= own
+            count, wrong = int(answered.sum()), int((answered & ~right).sum())
             abstention.append(
-                Abstention(asked=risk, count=len(table), answered=len(answered), wrong=wrong, confidence=1 - cut[0])
+                Abstention(asked=risk, count=len(table), answered=count, wrong=wrong, confidence=1 - cut[0])
             )
     for error in ERRORS:
-        if _if_shown(lambda c, e=error: conformal_doubt(c, e), stored, parts) is not None:  # type: ignore[misc]
+        if _if_shown(conformal_doubt, error, stored, parts) is not None:
             inside = np.empty(table.shape, dtype=bool)
             for calibration, rows in parts:
                 inside[rows] = label_sets(calibration, scores[rows], error)
@@ -258,7 +286,7 @@ def _labels(stored: Calibration, parts: Parts, table: NDArray[Any], gold: NDArra
     return {
         "before": reliability(kind, table, gold),
         "after": reliability(kind, scores, gold) if stored.temperatures else None,
-        "risk_coverage": risk_coverage(answer_doubt(scores, kind), right),
+        "risk_coverage": risk_coverage(doubt, right),
         "abstention": tuple(abstention),
         "sets": tuple(sets),
     }
@@ -267,35 +295,29 @@ def _labels(stored: Calibration, parts: Parts, table: NDArray[Any], gold: NDArra
 def _numbers(stored: Calibration, parts: Parts, numbers: NDArray[Any], gold: NDArray[Any]) -> dict[str, Any]:
     sets = []
     for error in ERRORS:
-        cut = _if_shown(lambda c, e=error: conformal_doubt(c, e), stored, parts)  # type: ignore[misc]
+        cut = _if_shown(conformal_doubt, error, stored, parts)
         if cut is not None:
             half = np.empty(len(numbers))
-            for (_, rows), own in cut[1]:
+            for (_, rows), own in zip(parts, cut[1], strict=True):
                 half[rows] = own
             sets.append(interval_coverage(half, np.abs(numbers - gold), 1 - error))
     return {"before": None, "after": None, "risk_coverage": None, "abstention": (), "sets": tuple(sets)}
 
 
-def _if_shown(ask: Callable[[Calibration], float], stored: Calibration, parts: Parts) -> Any:
+def _if_shown(
+    ask: Callable[[Calibration, float], float], share: float, stored: Calibration, parts: Parts
+) -> tuple[float, list[float]] | None:
     """The doubt of the stored calibration and those of the parts; None where one of them has too few texts to tell."""
     try:
-        return ask(stored), [(part, ask(part[0])) for part in parts]
+        return ask(stored, share), [ask(calibration, share) for calibration, _ in parts]
     except InputError:
         return None
 
 
-def _sentences(stored: Calibration, items: str, halves: bool, **found: Any) -> tuple[str, ...]:
-    said = [*_of_temperature(stored, items, found["before"], found["after"])]
-    at = next((a for a in found["abstention"] if a.asked == 0.02), None)
-    if at is not None:
-        said.append(
-            f"Asked for at most 2 % mistakes it answers {at.coverage * 100:.0f} % of the {items}, and "
-            f"{at.risk * 100:.1f} % of these answers are wrong."
-        )
-    elif found["before"] is not None:
-        said.append(
-            f"At most 2 % mistakes cannot be promised: {stored.count:,} {items} do not show it for any threshold."
-        )
+def _sentences(stored: Calibration, items: str, **found: Any) -> tuple[str, ...]:
+    said = []
+    if stored.kind != "regression":
+        said.append(_of_abstention(stored, items, found["abstention"]))
     for sets in found["sets"][:1]:
         what = "intervals" if stored.kind == "regression" else "sets of labels"
         size = f"{sets.mean_size:.3g} wide" if stored.kind == "regression" else f"of {sets.mean_size:.2f} labels"
@@ -303,8 +325,23 @@ def _sentences(stored: Calibration, items: str, halves: bool, **found: Any) -> t
             f"Its {what} for {sets.promised * 100:.0f} % hold the truth in {sets.coverage * 100:.1f} % of the {items} "
             f"and are {size} on average."
         )
-    how = f"on each half of the {items}, with what the other half gives" if halves else f"on other {items}"
-    return (*said, f"How sure it is was measured {how}.")
+    return tuple(said)
+
+
+def _of_abstention(stored: Calibration, items: str, abstention: Sequence[Abstention]) -> str:
+    at = next((a for a in abstention if a.asked == 0.02), None)
+    if at is not None:
+        return (
+            f"Asked for at most 2 % mistakes it answers {at.coverage * 100:.0f} % of the {items}, and "
+            f"{at.risk * 100:.1f} % of these answers are wrong."
+        )
+    alone = _if_shown(doubt_at_risk, 0.02, stored, [])
+    if alone is None:
+        return f"At most 2 % mistakes cannot be promised: {stored.count:,} {items} do not show it for any threshold."
+    return (
+        f"Asked for at most 2 % mistakes it answers from a confidence of {1 - alone[0]:.3f} on; half of the {items} "
+        "are too few to measure that."
+    )
 
 
 def _of_temperature(
@@ -316,8 +353,14 @@ def _of_temperature(
         return (f"None of {stored.count:,} {items} is answered wrongly, so no temperature can be fitted to them.",)
     t = stored.temperatures
     shown = f"{t[0]:.2f}" if len(t) == 1 else f"{min(t):.2f} to {max(t):.2f} for the {len(t)} labels"
-    gain = "" if after.error < before.error or (after.log_loss or 0) < (before.log_loss or 0) else ", which is no gain"
+    fitted = f"Temperature {shown}, fitted on {stored.count:,} {items}"
+    assert before.log_loss is not None and after.log_loss is not None
+    if after.log_loss >= before.log_loss:
+        return (
+            f"{fitted}, is not used: the log loss goes from {before.log_loss:.4f} to {after.log_loss:.4f}, which is no "
+            "gain.",
+        )
     return (
-        f"Temperature {shown}, fitted on {stored.count:,} {items}: the calibration error goes from "
-        f"{before.error * 100:.1f} to {after.error * 100:.1f} %{gain}.",
+        f"{fitted}: the calibration error goes from {before.error * 100:.1f} to {after.error * 100:.1f} %, the log "
+        f"loss from {before.log_loss:.3f} to {after.log_loss:.3f}.",
     )

@@ -8,7 +8,7 @@ Shapes: n texts, C labels.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,7 +24,7 @@ STEPS = 60
 BLOCK_ELEMENTS = 2_000_000  # 16 MB of float64 per temporary array
 
 
-def fit_temperature(probabilities: ArrayLike, gold: Sequence[int]) -> float | None:
+def fit_temperature(probabilities: ArrayLike, gold: ArrayLike) -> float | None:
     """The temperature under which the right labels are likeliest.
 
     The log likelihood is concave in 1 / T, so that Newton's steps between two bounds find its only maximum.
