@@ -17,6 +17,7 @@ from bothways.cli.demo import demo_command
 from bothways.cli.diff import diff_command
 from bothways.cli.embed import embed_command
 from bothways.cli.evaluate import evaluate_command
+from bothways.cli.explore import explore_app
 from bothways.cli.generate import generate_command
 from bothways.cli.models import models_command
 from bothways.cli.predict import predict_command
@@ -57,6 +58,7 @@ app.command("embed")(embed_command)
 app.command("audit")(audit_command)
 app.command("models")(models_command)
 app.add_typer(tokenizer_app, name="tokenizer")
+app.add_typer(explore_app, name="explore")
 app.command("demo")(demo_command)
 app.command("reproduce")(reproduce_command)
 app.command("verify-resume")(verify_resume_command)
