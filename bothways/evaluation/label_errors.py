@@ -1,10 +1,11 @@
 """Labels that may be wrong, found by confident learning on probabilities that never saw the label in question.
 
-A model that was trained without a text says what the text's label should be. Where it is as sure of another label as it
-usually is of that label where it is right, the given one is suspected.
+A model that was trained without a text says what the text's label should be. Texts of which it is as sure of another
+label as it usually is where that label is given tell how many labels are wrong; those with the least margin are
+suspected.
 
 Source: Northcutt, Jiang and Chuang 2021, "Confident learning: estimating uncertainty in dataset labels", sections 3.1
-and 3.2 (the confident joint, ranked by normalised margin).
+(the confident joint, calibrated) and 3.2 (pruned by class, ranked by normalised margin).
 
 Shapes: n texts, C labels.
 """
@@ -41,7 +42,7 @@ class Ranking:
 
     Attributes:
         order: (n,) numbers of texts, the most suspicious first; texts that were not judged are left out.
-        suspected: (n,) whether another label is likelier than the given one, by the thresholds of each label.
+        suspected: (n,) whether the label is one of those that are estimated to be wrong.
         own, other: (n,) probabilities of the given label and of the likeliest other one; ``better`` its number.
     """
 
@@ -108,19 +109,43 @@ def rank_labels(labels: NDArray[np.int64], blocks: Blocks, n_labels: int) -> Ran
     counts = np.bincount(chosen, minlength=n_labels)
     # How sure the model usually is of a label where it is given; a label that is never given cannot be suggested.
     thresholds = np.where(counts > 0, np.bincount(chosen, own[judged], n_labels) / np.maximum(counts, 1), np.inf)
-    other, better, suspected = np.zeros(len(labels)), np.full(len(labels), -1), np.zeros(len(labels), dtype=bool)
+    other, better, confident = np.zeros(len(labels)), np.full(len(labels), -1), np.full(len(labels), -1)
     for rows, probabilities in blocks():
         rows, probabilities = _only(labels[rows] >= 0, rows, probabilities)
-        confident = np.where(probabilities >= thresholds, probabilities, -1.0)
-        likeliest = confident.argmax(axis=1)
-        suspected[rows] = (confident.max(axis=1) >= 0) & (likeliest != labels[rows])
+        above = np.where(probabilities >= thresholds, probabilities, -1.0)
+        likeliest = above.argmax(axis=1)
+        confident[rows] = np.where(above.max(axis=1) >= 0, likeliest, -1)
         without = np.array(probabilities, dtype=np.float64)
         without[np.arange(len(rows)), labels[rows]] = -1.0
-        better[rows] = np.where(suspected[rows], likeliest, without.argmax(axis=1))
+        told = (confident[rows] >= 0) & (likeliest != labels[rows])
+        better[rows] = np.where(told, likeliest, without.argmax(axis=1))
         other[rows] = probabilities[np.arange(len(rows)), better[rows]]
     numbers = np.flatnonzero(judged)
     order = numbers[np.argsort(own[numbers] - other[numbers], kind="stable")]
+    suspected = _suspected(labels, confident, own - other, order, counts)
     return Ranking(order=order, suspected=suspected, own=own, other=other, better=better)
+
+
+def _suspected(
+    labels: NDArray[np.int64],
+    confident: NDArray[np.int64],
+    margins: NDArray[np.float64],
+    order: NDArray[np.int64],
+    counts: NDArray[np.int64],
+) -> NDArray[np.bool_]:
+    """Of each label as many as the calibrated confident joint says are wrong, the most suspicious ones."""
+    sure = (labels >= 0) & (confident >= 0)
+    wrong = np.bincount(labels[sure & (confident != labels)], minlength=len(counts))
+    both = np.bincount(labels[sure], minlength=len(counts))
+    left = np.rint(counts * wrong / np.maximum(both, 1)).astype(int)
+    suspected = np.zeros(len(labels), dtype=bool)
+    for i in order:
+        if margins[i] >= 0:
+            break
+        if left[labels[i]] > 0:
+            left[labels[i]] -= 1
+            suspected[i] = True
+    return suspected
 
 
 def cross_fitted(

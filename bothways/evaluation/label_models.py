@@ -13,8 +13,8 @@ from bothways.evaluation.features import fit_features
 
 MOST_TERMS = 50_000
 MOST_WEIGHTS = 2_000_000  # terms x labels
-MOST_WORK = 1e8  # stored numbers x labels, above which words of labels are counted instead of weighed
-_ITERATIONS = 50
+MOST_WORK = 2e7  # (stored numbers + 20 x terms) x labels: above, words of labels are counted instead of weighed
+_ITERATIONS = 25
 
 
 def features_of(texts: Sequence[str], pairs: Sequence[str | None] | None, n_labels: int) -> Any:
@@ -33,7 +33,7 @@ def classifier(features: Any, labels: NDArray[np.int64], n_labels: int, seed: in
     from sklearn.linear_model import LogisticRegression
     from sklearn.naive_bayes import MultinomialNB
 
-    if features.nnz * n_labels > MOST_WORK:
+    if (features.nnz + 20 * features.shape[1]) * n_labels > MOST_WORK:
         return MultinomialNB(alpha=0.05).fit(features, labels)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)

@@ -25,7 +25,7 @@ PARTS = ((16, 3), (8, 2), (4, 2), (2, 1))
 FEWEST = 160
 """Training examples from which a curve is drawn."""
 
-FEWEST_JUDGED = 20
+FEWEST_JUDGED = 50
 POINT = 0.01
 FAR = 100
 """Times the examples there are: further the curve is not carried on."""

@@ -87,6 +87,7 @@ def render_page(report: ReportData) -> str:
         learning_drawn=learning_chart(report.learning) if report.learning else None,
         slice_rows=slice_rows(report.slices) if report.slices else (),
         sureness=_sureness(report),
+        **_marked(report),
         suspects_shown=SUSPECTS_SHOWN,
         rows_shown=ROWS_SHOWN,
         labels_listed=LABELS_LISTED,
@@ -239,6 +240,22 @@ def _line(points: list[tuple[float, float]]) -> dict[str, Any]:
         "best": ys[best],
         "best_epoch": xs[best],
     }
+
+
+def _marked(report: ReportData) -> dict[str, Any]:
+    """Mistakes about places as views, and the style that these need."""
+    if not report.marked:
+        return {"marked": (), "marked_css": ""}
+    from markupsafe import Markup
+
+    from bothways.evaluation.views import entity_view, looks_css
+
+    types = sorted({kind for text in report.marked for _, _, kind in (*text.found, *text.right)})
+    views = [
+        (text.number, text.heading, entity_view(text.text, text.found, gold=text.right, types=types))
+        for text in report.marked
+    ]
+    return {"marked": views, "marked_css": Markup(looks_css())}
 
 
 def _sureness(report: ReportData) -> dict[str, Any] | None:

@@ -28,6 +28,7 @@ from bothways.evaluation.baseline import Predictions
 from bothways.evaluation.confusions import ConfusedPair, Confusion, confusion_of, most_confused
 from bothways.evaluation.label_errors import LabelErrors
 from bothways.evaluation.learning_curve import LearningCurve
+from bothways.evaluation.marked import MarkedText
 from bothways.evaluation.slices import Slices
 from bothways.evaluation.verdict import Comparison
 from bothways.files import write_json, write_text
@@ -53,7 +54,8 @@ class ReportData:
 
     ``facts`` are counts about the data (rows, duplicates, blanks, leaks), ``warnings`` sentences that a reader must not
     miss. ``scatter`` and ``residuals`` are for regressions, ``confusion`` and ``confused`` for one label a text.
-    ``learning`` answers whether more labels would help, ``calibration`` how sure the model may be of itself.
+    ``marked`` are mistakes about places in texts, ``learning`` answers whether more labels would help, ``calibration``
+    how sure the model may be of itself.
     """
 
     title: str
@@ -68,6 +70,7 @@ class ReportData:
     lengths: Lengths | None = None
     facts: Mapping[str, str | int | float] = dataclasses.field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    marked: tuple[MarkedText, ...] = ()
     slices: Slices | None = None
     label_errors: LabelErrors | None = None
     learning: LearningCurve | None = None
@@ -109,8 +112,8 @@ def build_report(
         token_lengths: tokens of each text.
         max_tokens: how many tokens the model reads at once.
         show: writes an answer to text number i, where the answer alone does not say it (tags of words).
-        about: further fields of `ReportData`: slices, label_errors, learning, calibration, facts, warnings, curve,
-            settings, versions, data_hash, command, created.
+        about: further fields of `ReportData`: marked, slices, label_errors, learning, calibration, facts, warnings,
+            curve, settings, versions, data_hash, command, created.
 
     Raises:
         InputError: the numbers of texts, answers and predictions differ.

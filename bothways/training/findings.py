@@ -30,6 +30,7 @@ from bothways.evaluation.label_errors import (
 )
 from bothways.evaluation.label_set_errors import cross_fitted_sets, listed_sets, marked_labels, rank_label_sets
 from bothways.evaluation.learning_curve import FEWEST, LearningCurve, learning_curve, no_curve, parts_of
+from bothways.evaluation.marked import MarkedText, marked_answers, marked_entities
 from bothways.evaluation.name_errors import name_errors
 from bothways.evaluation.row_scores import row_scores
 from bothways.evaluation.scores import METRICS
@@ -85,6 +86,17 @@ def slices_of(
             Facet(name="sentences", values=["with entities" if any(t != "O" for t in g) else None for g in gold])
         )
     return find_slices(row_scores(task.kind, gold, answers), [*facets, *column_facets(columns or {})], counted)
+
+
+def marked_of(task: TrainingTask, predictions: Predictions) -> tuple[MarkedText, ...]:
+    """Some mistakes about places in texts; none for other tasks."""
+    if task.kind == "entities":
+        examples = task.split.evaluation
+        return marked_entities([e.text for e in examples], [e.words for e in examples], task.gold(), predictions.labels)
+    if task.kind == "answers":
+        questions, contexts = task.shown_texts()
+        return marked_answers(questions, [c or "" for c in contexts or ()], task.gold(), predictions.labels)
+    return ()
 
 
 def label_errors_of(task: TrainingTask, predictions: Predictions, seed: int = 0) -> LabelErrors | None:

@@ -21,7 +21,7 @@ from bothways.evaluation.verdict import Comparison, Contender, compare, compare_
 from bothways.pipelines.registry import find_pipeline
 from bothways.resolver import resolve_model
 from bothways.tasks.encoded import position_limit
-from bothways.training.findings import calibration_of, label_errors_of, learning_of, slices_of, token_lengths
+from bothways.training.findings import calibration_of, label_errors_of, learning_of, marked_of, slices_of, token_lengths
 from bothways.training.foreign import predicted_names, read_predictions
 from bothways.training.further_columns import further_columns
 from bothways.training.job import find_task
@@ -132,6 +132,7 @@ def report(
         token_lengths=found.n_tokens,
         max_tokens=found.limit,
         show=job.show,
+        marked=marked_of(job, found.predictions),
         slices=slices_of(job, found.predictions, found.n_tokens, _columns(job, file, reading)),
         label_errors=label_errors_of(job, _for_labels(found), seed),
         learning=learning_of(job, baseline, seed) if baseline is not None else None,

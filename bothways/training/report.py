@@ -9,7 +9,7 @@ from bothways.data import TextExample
 from bothways.errors import BothwaysError
 from bothways.evaluation.report import CurvePoint, build_report, write_report
 from bothways.evaluation.verdict import Comparison
-from bothways.training.findings import label_errors_of, learning_of, slices_of
+from bothways.training.findings import label_errors_of, learning_of, marked_of, slices_of
 from bothways.training.further_columns import further_columns
 from bothways.training.results import Run, notes
 from bothways.training.scoring import SELECTION
@@ -32,6 +32,7 @@ def write_training_report(directory: Path, run: Run, comparison: Comparison, man
         token_lengths=run.evaluation_tokens,
         max_tokens=run.limit,
         show=task.show,
+        marked=marked_of(task, run.predictions),
         slices=slices_of(task, run.predictions, run.evaluation_tokens, _columns(run)),
         label_errors=label_errors_of(task, run.predictions, run.settings.seed),
         learning=learning_of(task, run.baseline, run.settings.seed),

@@ -11,12 +11,16 @@ import pytest
 
 from bothways.errors import InputError
 from bothways.evaluation import Interval, Mistake, Predictions, build_report, write_report
-from bothways.evaluation.analysis import confident_mistakes, length_facts, shortened
+from bothways.evaluation.analysis import confident_mistakes, label_scores, length_facts, shortened
 from bothways.evaluation.charts import ticks
 from bothways.evaluation.confusions import confusion_of, most_confused
+from bothways.evaluation.facets import label_facets
 from bothways.evaluation.formats import count_text, megabytes_text, seconds_text, share_text
 from bothways.evaluation.page import render_page
-from tests.evaluation.reports import HOSTILE, multi_report, regression_report, single_report
+from bothways.evaluation.row_scores import row_scores
+from bothways.evaluation.slices import find_slices
+from bothways.metrics import classification_scores
+from tests.evaluation.reports import HOSTILE, entity_report, full_report, multi_report, regression_report, single_report
 
 VOID = {"meta", "link", "line", "rect", "circle", "polyline", "wbr", "br"}
 
@@ -53,6 +57,9 @@ class Page(HTMLParser):
 
 REPORTS = {
     "few labels": single_report,
+    "entities": entity_report,
+    "everything": full_report,
+    "everything with 30 labels": lambda: full_report(n_labels=30, n=600),
     "many labels": lambda: single_report(n_labels=60, n=400),
     "too many labels": lambda: single_report(n_labels=700, n=3_000),
     "several": multi_report,
@@ -123,6 +130,78 @@ def test_page_says_everything():
     ):
         assert words in text, words
     assert "x" * 400 not in text  # long texts and settings are shortened
+
+
+def test_every_section_says_its_numbers():
+    report = full_report()
+    page = Page(render_page(report))
+    text = " ".join("".join(page.text).split())
+    headings = re.findall(r"<h[23][^>]*>([^<]*)", render_page(report))
+    for words in ("Where it is worse than elsewhere", "Labels that may be wrong", "Would more labels help?"):
+        assert words in headings, words
+    assert report.learning.answer in text and report.calibration.sentences[0] in text
+    assert f"{report.label_errors.count} of 300 labels are suspected" in text
+    assert f"of {report.slices.compared} parts of the data" in text or f"None of {report.slices.compared}" in text
+    assert "1,000,000 characters" in text  # a text that long is cut, and the page says so
+    first = report.slices.slices[0]
+    assert first.facet in text and f"{first.score.estimate * 100:.1f} %" in text
+    assert len(page.named("svg")) >= 6
+
+
+def test_sections_that_have_nothing_are_absent():
+    text = "".join(Page(render_page(single_report())).text)
+    for words in ("may be wrong", "more labels help", "sure it may be", "worse than elsewhere"):
+        assert words not in text, words
+
+
+def test_json_has_every_number_of_every_section(tmp_path):
+    report = full_report()
+    write_report(tmp_path, report)
+    data = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert len(data["slices"]["slices"]) == len(report.slices.slices)
+    assert data["slices"]["slices"][0].keys() >= {"facet", "value", "support", "score", "rest", "p_value", "worse"}
+    assert len(data["label_errors"]["suspects"]) == min(1_000, report.label_errors.count)
+    assert len(data["learning"]["steps"]) == 6 and len(data["learning"]["forecasts"]) == 3
+    assert len(data["calibration"]["before"]["bins"]) == 15
+    assert data["confused"][0]["examples"]
+    assert data["labels"][0]["f1_interval"].keys() == {"estimate", "low", "high", "confidence"}
+
+
+def test_intervals_of_labels_hold_their_scores():
+    for row in full_report().labels:
+        for name in ("precision", "recall", "f1"):
+            interval = getattr(row, f"{name}_interval")
+            assert interval.low <= getattr(row, name) <= interval.high and interval.low < interval.high
+
+
+def test_f1_of_labels_is_the_metrics():
+    gold, answers = ["a", "a", "b", "c", "c"], ["a", "b", "b", "a", "c"]
+    rows = {row.label: row for row in label_scores("single", gold, answers, ["a", "b", "c", "never"], ["a", "a"])}
+    expected = classification_scores(gold, answers, ["a", "b", "c"])["per_label"]
+    for label, values in expected.items():
+        assert {name: getattr(rows[label], name) for name in values} == pytest.approx(values)
+    assert (rows["never"].support, rows["never"].f1_interval, rows["a"].trained, rows["b"].trained) == (0, None, 2, 0)
+
+
+def test_thousands_of_labels_stay_small():
+    """5,000 labels: nothing is squared, and the page stays below its 2 MB."""
+    rng = np.random.default_rng(0)
+    gold = [f"label {i}" for i in range(5_000)] * 2
+    answers = tuple(g if rng.random() < 0.7 else gold[rng.integers(5_000)] for g in gold)
+    predictions = Predictions(labels=answers)
+    names = gold[:5_000]
+    rows = row_scores("single", gold, answers)
+    report = build_report(
+        title="many",
+        comparison=dataclasses.replace(single_report().comparison, n=10_000),
+        texts=[f"text {i}" for i in range(10_000)],
+        gold=gold,
+        predictions=predictions,
+        label_names=names,
+        slices=find_slices(rows, label_facets("single", gold)),
+    )
+    assert len(report.labels) == 5_000 and report.slices.small == 5_000
+    assert len(render_page(report).encode()) < 2_000_000
 
 
 def test_json_has_the_same(tmp_path):

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from bothways.evaluation import write_report
-from tests.evaluation.reports import HOSTILE, multi_report, regression_report, single_report
+from tests.evaluation.reports import HOSTILE, entity_report, full_report, multi_report, regression_report, single_report
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")]
@@ -24,6 +24,10 @@ PAGES = {
     "several labels": (multi_report, 390),
     "numbers": (regression_report, 390),
     "small phone": (single_report, 320),
+    "everything": (full_report, 390),
+    "entities": (entity_report, 390),
+    "everything with 30 labels": (lambda: full_report(n_labels=30, n=600), 390),
+    "everything on a desk": (lambda: full_report(n_labels=30, n=600), 1280),
     "desk": (single_report, 1280),
 }
 MEASURE = """<script>addEventListener("DOMContentLoaded", () => {
