@@ -19,7 +19,7 @@ from bothways.evaluation.palette import (
     looks_of,
     text_on,
 )
-from bothways.evaluation.shown_effects import EFFECTS_LISTED, effect_text, fold, signed, step_of
+from bothways.evaluation.shown_effects import effect_text, fold, listed, signed, step_of
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -119,8 +119,9 @@ def explanation_lines(explanation: Explanation) -> Group:
     score = f"{e.score:.3g}" if e.value else share_text(e.score)
     heading = Text.assemble((printable(e.label), "bold"), f"  {score}, logit {e.logit:+.2f}")
     parts: list[Any] = [heading, _shaded(e, top), Text(), _effect_table(e, top)]
-    if len(e.effects) > EFFECTS_LISTED:
-        parts.append(Text(f"and {len(e.effects) - EFFECTS_LISTED:,} {e.unit}s with less effect", "dim"))
+    more = len(e.effects) - len(listed(e))
+    if more:
+        parts.append(Text(f"and {more:,} {e.unit}{'s' if more > 1 else ''} with less effect or none", "dim"))
     if e.curve is not None:
         parts += [Text(), _curve_lines(e.curve, e.unit)]
     return Group(*parts, Text(e.verdict), *(Text(note, "dim") for note in e.notes))
@@ -218,7 +219,7 @@ def _effect_table(e: Explanation, top: float) -> Table:
     table.add_column(e.unit, overflow="fold", max_width=40)
     table.add_column("effect", justify="right", no_wrap=True)
     table.add_column(f"on the logit of {printable(e.label)}", no_wrap=True)
-    for effect in e.strongest[:EFFECTS_LISTED]:
+    for effect in listed(e):
         length = round(BAR * abs(effect.effect) / top) if top else 0
         bar = "█" * length + ("" if length else "·")
         table.add_row(

@@ -16,7 +16,7 @@ from bothways.evaluation.curve_chart import curve_chart
 from bothways.evaluation.formats import count_text, share_text
 from bothways.evaluation.highlight import Drawing, Mark, draw, judged, read_marks
 from bothways.evaluation.palette import COLOURS, EFFECT_SHADES, LINES, Look, effect_shade, looks_of, shade, text_on
-from bothways.evaluation.shown_effects import EFFECTS_LISTED, effect_text, fold, signed, step_of
+from bothways.evaluation.shown_effects import effect_text, fold, listed, signed, step_of
 from bothways.evaluation.terminal import answer_marks, answers_sentence
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ PAGE_BYTES = 1_700_000
 """Room for views on a page, so that the whole stays under 2 MB."""
 KINDS_LISTED = 40
 MARKS_LISTED = 200
+SHORT_NAME = 24
+"""Characters of a name up to which it stays on one line."""
 
 
 def render_entities(
@@ -139,7 +141,7 @@ def explanation_view(explanation: Explanation) -> Markup:
             "supports": effect.effect > 0,
             "width": round(100 * abs(effect.effect) / top, 1) if top else 0,
         }
-        for effect in e.strongest[:EFFECTS_LISTED]
+        for effect in listed(e)
     ]
     return _macro(
         "explanation",
@@ -169,7 +171,7 @@ def looks_css() -> str:
         for supports, name in ((True, "for"), (False, "against")):
             light.append(f".look-{name}-{step} {{ background: {effect_shade(step, supports=supports, dark=False)}; }}")
             dark.append(f".look-{name}-{step} {{ background: {effect_shade(step, supports=supports, dark=True)}; }}")
-    lines = [f".look-l{number} {{ border-bottom-style: {line}; }}" for number, line in enumerate(LINES)]
+    lines = [f".look .look-l{number} {{ border-bottom-style: {line}; }}" for number, line in enumerate(LINES)]
     own, _, _ = _environment().loader.get_source(_environment(), "looks.css")
     dark_rules = "\n".join(dark)
     return "\n".join([own, *light, *lines, f"@media screen and (prefers-color-scheme: dark) {{\n{dark_rules}\n}}"])
@@ -245,10 +247,11 @@ def _drawn(drawing: Drawing, looks: Mapping[str, Look]) -> Markup:
 
 def _name_of(mark: Mark, name: str) -> str:
     sign = {
-        "right": ' <span role="img" aria-label="also in the other">=</span>',
-        "wrong": ' <span role="img" aria-label="not in the other">≠</span>',
+        "right": '\u00a0<span role="img" aria-label="also in the other">=</span>',
+        "wrong": '\u00a0<span role="img" aria-label="not in the other">≠</span>',
     }
-    return f'<bdi class="look-name">{name}{sign.get(mark.verdict or "", "")}</bdi>'
+    short = " look-short" if len(mark.label) <= SHORT_NAME else ""
+    return f'<span class="look-name{short}"><bdi>{name}</bdi>{sign.get(mark.verdict or "", "")}</span>'
 
 
 def _agreement(found: Sequence[Mark], right: Sequence[Mark]) -> str:

@@ -30,7 +30,7 @@ MEASURE = """<script>addEventListener("DOMContentLoaded", () => {
     .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
   const luminance = c => linear(c).reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
   const ground = e => { const c = getComputedStyle(e).backgroundColor;
-    return /, 0\\)$/.test(c) ? ground(e.parentElement) : c; };
+    return /^rgba.*, 0\\)$/.test(c) ? ground(e.parentElement) : c; };
   const contrast = e => { const a = luminance(getComputedStyle(e).color), b = luminance(ground(e));
     return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05); };
   const coloured = [...document.querySelectorAll("mark, .look-name, .look-for, .look-against, .look-muted, .look-gap")];
@@ -38,7 +38,9 @@ MEASURE = """<script>addEventListener("DOMContentLoaded", () => {
     name: NAME, wide: innerWidth, scrollWidth: document.documentElement.scrollWidth,
     out: out.slice(0, 5).map(e => e.outerHTML.slice(0, 120)),
     resources: performance.getEntriesByType("resource").map(r => r.name), scripts: document.scripts.length,
-    coloured: coloured.length, contrast: Math.min(...coloured.map(contrast)),
+    coloured: coloured.length,
+    illegible: coloured.filter(e => contrast(e) < 4.5).map(e => `${contrast(e)} ${e.outerHTML.slice(0, 80)}`),
+    lines: [...new Set([...document.querySelectorAll("mark")].map(e => getComputedStyle(e).borderBottomStyle))].sort(),
     dark: matchMedia("(prefers-color-scheme: dark)").matches,
     rtl: [...document.querySelectorAll(".look-text")].map(e => getComputedStyle(e).direction),
   }, "*");
@@ -101,7 +103,8 @@ def test_nothing_sticks_out_and_everything_is_legible(name, measured):
     assert (seen["wide"], seen["dark"]) == (FRAMES[name], dark)
     assert seen["out"] == [] and seen["scrollWidth"] <= seen["wide"]
     assert seen["resources"] == [] and seen["scripts"] == 1 and console == []
-    assert seen["coloured"] > 100 and seen["contrast"] >= 4.5
+    assert seen["coloured"] > 100 and seen["illegible"] == []
+    assert seen["lines"] == ["dashed", "dotted", "double", "solid"]
     assert seen["rtl"] == ["ltr", "ltr", "rtl", *["ltr"] * 5]
 
 

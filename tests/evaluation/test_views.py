@@ -23,7 +23,7 @@ class Marks(HTMLParser):
     def __init__(self, html: str) -> None:
         super().__init__()
         self.text, self.marks, self.tags = "", [], set()
-        self._inside, self._open, self._name = 0, [], False
+        self._inside, self._open, self._name = 0, [], 0
         self.feed(html)
 
     def handle_starttag(self, tag, attributes):
@@ -33,8 +33,8 @@ class Marks(HTMLParser):
             self._inside += 1
         elif self._inside and tag == "mark":
             self._open.append(["", "", values["class"]])
-        elif self._inside and tag in ("bdi", "span") and values.get("class") != "look-text":
-            self._name = True
+        elif self._inside and tag == "span":
+            self._name += 1
 
     def handle_endtag(self, tag):
         if not self._inside:
@@ -43,8 +43,8 @@ class Marks(HTMLParser):
             self._inside -= 1
         elif tag == "mark":
             self.marks.append(tuple(self._open.pop()))
-        elif tag in ("bdi", "span"):
-            self._name = False
+        elif tag == "span":
+            self._name -= 1
 
     def handle_data(self, data):
         if not self._inside:
@@ -72,7 +72,7 @@ def test_entities_on_a_page_are_the_text_with_named_marks():
 
 
 def test_the_legend_counts_types():
-    legend = re.findall(r'<bdi class="look-name">(\w+)</bdi></span>(\d+)', render_entities(TEXT, FOUND))
+    legend = re.findall(r"<bdi>(\w+)</bdi></span></span>(\d+)", render_entities(TEXT, FOUND))
     assert legend == [("LOC", "2"), ("PER", "1"), ("ORG", "1")]
     assert "No entities." in entity_view(TEXT, [])
 
