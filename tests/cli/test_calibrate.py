@@ -89,13 +89,14 @@ def test_too_few_texts_and_models_of_others_are_sentences(own, trained, held, co
 
 def test_training_stores_what_it_measured_and_says_so(tiny_model, command, tmp_path):
     data, held = write(tmp_path / "train.csv", 200, 1, wrong=0), write(tmp_path / "eval.csv", 150, 2, wrong=0.3)
-    words = ("--eval", held, "--model", tiny_model, "--epochs", 4, "--learning-rate", "5e-3")
+    words = ("--eval", held, "--model", tiny_model, "--epochs", 8, "--learning-rate", "5e-3", "--batch-size", 16)
     code, out, err = command("train", data, "-o", tmp_path / "model", *words)
     assert code == 0, err
     manifest = json.loads((tmp_path / "model" / "bothways.json").read_text())
     found = manifest["calibration"]
     assert found["count"] == 150 and found["measured_on"] == "other halves"
-    assert found["temperatures"] and found["before"]["error"] >= 0 and found["after"]["brier"] > 0
+    assert found["temperatures"], found["sentences"]
+    assert found["before"]["error"] >= 0 and found["after"]["brier"] > 0
     assert found["sentences"][0] in " ".join(out.split())
     assert config_of(tmp_path / "model")[CONFIG_KEY]["count"] == 150
     pipe = pipeline("text-classification", model=str(tmp_path / "model"), device=-1)
