@@ -20,6 +20,9 @@ from bothways.errors import BothwaysError, ToldElsewhereError
 
 T = TypeVar("T")
 
+LARGE = 65_536
+"""Numbers from which a gradient is exchanged by itself; copying it together with others would cost more."""
+
 
 @dataclass(frozen=True)
 class Processes:
@@ -41,6 +44,18 @@ class Processes:
     def sum(self, tensor: Tensor) -> Tensor:
         """Add up in place over all processes; every process gets the same bits."""
         return self._reduced(tensor, dist.ReduceOp.SUM) if self.count > 1 else tensor
+
+    def sum_all(self, tensors: Sequence[Tensor]) -> None:
+        """Add up many tensors in place, each over all processes; they are on their way at the same time."""
+        if self.count == 1:
+            return
+        if dist.get_backend() == "nccl" and any(tensor.is_cpu for tensor in tensors):
+            for tensor in tensors:
+                self.sum(tensor)
+            return
+        with _exchanging(self.rank):
+            for work in [dist.all_reduce(tensor, async_op=True) for tensor in tensors]:
+                work.wait()
 
     def largest(self, tensor: Tensor) -> Tensor:
         """Element-wise maximum in place over all processes."""
@@ -165,12 +180,15 @@ def sync_gradients(group: Processes, parameters: Sequence[torch.nn.Parameter], l
     for parameter in used:
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
-    kinds = {parameter.dtype for parameter in used}
-    for dtype in sorted(kinds, key=str):
-        gradients = [p.grad for p in used if p.dtype == dtype and p.grad is not None]
-        flat = torch._utils._flatten_dense_tensors(gradients)
+    gradients = [p.grad for p in used if p.grad is not None]
+    large = [g for g in gradients if g.numel() >= LARGE and g.is_contiguous()]
+    small = [g for g in gradients if g.numel() < LARGE or not g.is_contiguous()]
+    group.sum_all(large)
+    for dtype in sorted({gradient.dtype for gradient in small}, key=str):
+        own = [gradient for gradient in small if gradient.dtype == dtype]
+        flat = torch._utils._flatten_dense_tensors(own)
         group.sum(flat)
-        for gradient, summed in zip(gradients, torch._utils._unflatten_dense_tensors(flat, gradients), strict=True):
+        for gradient, summed in zip(own, torch._utils._unflatten_dense_tensors(flat, own), strict=True):
             gradient.copy_(summed)
     return group.sum(loss.clone())
 
