@@ -161,10 +161,18 @@ def _p_value(own: Sums, others: Sums) -> float:
         from scipy.stats import fisher_exact
 
         return float(fisher_exact([[round(s.part), round(s.whole - s.part)] for s in (own, others)])[1])
-    spread = math.sqrt(own.variance + others.variance)
+    spread = math.sqrt(_spread(own) + _spread(others))
     if spread == 0:
-        return 1.0  # nothing varies: all alike
+        return 1.0 if own.value == others.value else 0.0  # nothing varies
     return 2 * NormalDist().cdf(-abs(own.value - others.value) / spread)
+
+
+def _spread(sums: Sums) -> float:
+    """Variance of a score; where all are right or all are wrong that of one more each (Agresti and Caffo 2000)."""
+    if sums.variance > 0 or not sums.measure.percent:
+        return sums.variance
+    share = (sums.part + 1) / (sums.whole + 2)
+    return share * (1 - share) / (sums.whole + 2)
 
 
 def _divided(rows: RowScores, facet: Facet) -> dict[str, Sums]:

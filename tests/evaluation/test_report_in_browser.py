@@ -33,7 +33,8 @@ PAGES = {
 MEASURE = """<script>addEventListener("DOMContentLoaded", () => {
   const root = document.documentElement;
   const fits = e => e.getBoundingClientRect().right <= innerWidth + 0.5;
-  const out = [...document.querySelectorAll("body *")].filter(e => !fits(e) && !e.parentElement.closest(".scroll"));
+  const scrolls = e => e.parentElement.closest(".scroll, .look-scroll");
+  const out = [...document.querySelectorAll("body *")].filter(e => !fits(e) && !scrolls(e));
   parent.postMessage({
     name: NAME, wide: innerWidth, scrollWidth: root.scrollWidth,
     out: out.slice(0, 5).map(e => e.outerHTML.slice(0, 120)),
