@@ -9,7 +9,7 @@ Source: Li, Monroe and Jurafsky 2016, "Understanding Neural Networks through Rep
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from bothways.tasks.text_classification import default_function
 
 MOST_CHARACTERS = 5_000
 """Characters of a text that are looked at: each unit costs one more reading."""
+_ANY_ANSWER: dict[str, Any] = {"abstain_at_risk": None, "conformal": None}  # also where the pipeline would give none
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +44,9 @@ class Explanation:
         text: what was looked at: the whole text, or the beginning of a long one.
         n_characters: of the whole text.
         label: whose logit is explained; ``predicted`` is the one that the model chose.
-        score: the label's probability; the value itself for a regression.
-        logit: what effects are differences of.
+        score: the label's, as the pipeline gives it (calibrated where the model has a calibration); the value itself
+            for a regression.
+        logit: what effects are differences of, before any calibration.
         unit: what was left out, one at a time.
         effects: of each unit, in the order of the text.
         curve: the check of the marking; None for a text of fewer than four units.
@@ -144,20 +146,21 @@ def explain(
     units = units_of(_beginning(text, most_characters), unit)
     logits = _logits(pipe, names, [units.text, *(units.without({i}) for i in range(len(units)))])
     function = pipe.options.function_to_apply or default_function(pipe.model.config)
-    best = int(logits[0].argmax())
+    answer = _table(pipe([units.text], return_all_scores=True, **_ANY_ANSWER), names)[0]
+    best = int(answer.argmax())
     column = best if label is None else names.index(label)
 
     def scores(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         return _label_scores(_logits(pipe, names, texts), column, function)
 
-    own, chance = _label_scores(logits, column, function)
+    own, _ = _label_scores(logits, column, function)
     effects = own[0] - own[1:]
     return Explanation(
         text=units.text,
         n_characters=len(text),
         label=names[column],
         predicted=names[best],
-        score=float(chance[0]),
+        score=float(answer[column]),
         logit=float(own[0]),
         unit=units.name,
         effects=tuple(
@@ -191,7 +194,12 @@ def _beginning(text: str, most: int) -> str:
 
 def _logits(pipe: Any, names: Sequence[str], texts: Sequence[str]) -> np.ndarray:
     """float64 (texts, labels); of a text in several windows the mean over them."""
-    rows = pipe(list(texts), return_all_scores=True, function_to_apply="none")
+    every = pipe(list(texts), return_all_scores=True, function_to_apply="none", calibrated=False, **_ANY_ANSWER)
+    return _table(every, names)
+
+
+def _table(rows: Sequence[Sequence[Mapping[str, Any]]], names: Sequence[str]) -> np.ndarray:
+    """Labels with their scores, in any order, as float64 (texts, labels)."""
     return np.array([[{r["label"]: r["score"] for r in row}[name] for name in names] for row in rows], dtype=np.float64)
 
 

@@ -19,7 +19,7 @@ from bothways.evaluation.palette import (
     looks_of,
     text_on,
 )
-from bothways.evaluation.shown_effects import effect_text, fold, listed, signed, step_of
+from bothways.evaluation.shown_effects import effect_text, fold, largest, listed, signed, step_of
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -115,7 +115,7 @@ def explanation_lines(explanation: Explanation) -> Group:
     from rich.text import Text
 
     e = explanation
-    top = max((abs(effect.effect) for effect in e.effects), default=0.0)
+    top = largest(e)
     score = f"{e.score:.3g}" if e.value else share_text(e.score)
     heading = Text.assemble((printable(e.label), "bold"), f"  {score}, logit {e.logit:+.2f}")
     parts: list[Any] = [heading, _shaded(e, top), Text(), _effect_table(e, top)]
@@ -220,7 +220,7 @@ def _effect_table(e: Explanation, top: float) -> Table:
     table.add_column("effect", justify="right", no_wrap=True)
     table.add_column(f"on the logit of {printable(e.label)}", no_wrap=True)
     for effect in listed(e):
-        length = round(BAR * abs(effect.effect) / top) if top else 0
+        length = round(BAR * abs(effect.effect) / top)
         bar = "█" * length + ("" if length else "·")
         table.add_row(
             Text(effect_text(effect)), signed(effect.effect), Text(bar, FOR if effect.effect > 0 else AGAINST)
@@ -239,7 +239,7 @@ def _curve_lines(curve: DeletionCurve, unit: str) -> Text:
         "\n",
         ("random order  ", ""),
         (_blocks(curve.random_mean, low, high), "dim"),
-        f"   area between them {curve.area:+.2f}",
+        f"   area between them {signed(curve.area)}",
     )
 
 

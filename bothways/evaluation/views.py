@@ -16,7 +16,7 @@ from bothways.evaluation.curve_chart import curve_chart
 from bothways.evaluation.formats import count_text, share_text
 from bothways.evaluation.highlight import Drawing, Mark, draw, judged, read_marks
 from bothways.evaluation.palette import COLOURS, EFFECT_SHADES, LINES, Look, effect_shade, looks_of, shade, text_on
-from bothways.evaluation.shown_effects import effect_text, fold, listed, signed, step_of
+from bothways.evaluation.shown_effects import effect_text, fold, largest, listed, signed, step_of
 from bothways.evaluation.terminal import answer_marks, answers_sentence
 
 if TYPE_CHECKING:
@@ -133,13 +133,13 @@ def answer_view(
 def explanation_view(explanation: Explanation) -> Markup:
     """A classified text with its words shaded by effect, the strongest as bars, and the check of the marking."""
     e = explanation
-    top = max((abs(effect.effect) for effect in e.effects), default=0.0)
+    top = largest(e)
     rows = [
         {
             "text": effect_text(effect),
             "number": signed(effect.effect),
             "supports": effect.effect > 0,
-            "width": round(100 * abs(effect.effect) / top, 1) if top else 0,
+            "width": round(100 * abs(effect.effect) / top, 1),
         }
         for effect in listed(e)
     ]
