@@ -83,7 +83,7 @@ _SCRIPTS = (
 )
 _LETTER = re.compile(r"[^\W\d_]")
 _WORD = re.compile(r"[^\W\d_]+")
-_MOST_CHARS = 1_000  # of a text; more change no answer
+_MOST_CHARS = 500  # of a text; more change no answer
 _FEWEST_LETTERS = 12
 _FEWEST_HITS = 3  # different function words, and
 _FEWEST_WORDS = 2  # of them with more than one letter

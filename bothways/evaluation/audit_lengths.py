@@ -13,7 +13,7 @@ from bothways.evaluation.audit_findings import MOST_EXAMPLES, Finding
 from bothways.evaluation.audit_parts import Entry, Part
 from bothways.progress import progress_bar
 
-_MOST_CHARS = 30_000_000  # of a part that are tokenised; more change a share of long texts by little, and take long
+_MOST_CHARS = 10_000_000  # of a part that are tokenised; more change a share of long texts by little, and take long
 _CHUNK = 500  # texts tokenised at once
 
 Tokens = tuple[int, int, int]

@@ -22,7 +22,10 @@ _MISREAD = re.compile(
     f"|(?:[à-ï]{_T}{{2}}){{2}}"  # Asia; one alone may be French, such as 'é' before '…”'
 )
 _REPLACED = re.compile("\ufffd")
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+# Bytes that are dashes and quotation marks in Windows-1252 and control characters in Latin-1; what ends
+# a character in UTF-8 is not meant, nor is 0x85, which Unicode has for a new line.
+_LATIN = re.compile(r"(?<![\x80-\xff€„])[\x80-\x84\x86-\x9f](?![\x80-\x9f])")
 # Joiners belong to Persian, the scripts of India and emoji, and marks of direction to Hebrew and Arabic, so these
 # count only between Latin letters.
 _INVISIBLE = re.compile(
@@ -129,6 +132,13 @@ _CHECKS: tuple[tuple[str, Level, _Check, str], ...] = (
         "problem",
         _found(_CONTROL, in_ascii=True),
         "{texts} {has} control characters, which tokenisers drop or take for unknown words. Remove them.",
+    ),
+    (
+        "misread-punctuation",
+        "problem",
+        _found(_LATIN),
+        "{texts} {has} control characters such as U+0096 where a dash or a quotation mark was meant: Windows-1252 that "
+        "was read as Latin-1. Read the source again as Windows-1252.",
     ),
     (
         "invisible-characters",

@@ -34,7 +34,7 @@ class WordTable:
         names: the words by their numbers.
         words: int32, all words in their order, text after text, of each text both halves.
         bounds: int64 (2 D + 1,): half h of text d is ``words[bounds[2 d + h] : bounds[2 d + h + 1]]``.
-        distinct: int64, of each text its distinct words, ``2 * number + half``, rising.
+        distinct: int64, of each text its distinct words, ``2 * number + half``.
         starts: int64 (D + 1,): text d has ``distinct[starts[d] : starts[d + 1]]``.
     """
 
@@ -68,26 +68,25 @@ def word_table(entries: Sequence[Entry]) -> WordTable:
     """Number the words of all texts."""
     numbers: dict[str, int] = {}
     words = array("i")
-    bounds, starts = [0], [0]
-    distinct: list[NDArray[np.int64]] = []
+    distinct = array("i")
+    bounds, ends = [0], [0]  # after each half
     with progress_bar("Comparing texts", len(entries)) as advance:
         for number, entry in enumerate(entries, 1):
-            own: set[int] = set()
-            for half, text in enumerate((entry.text, entry.pair or "")):
+            for text in (entry.text, entry.pair or ""):
                 ids = [numbers.setdefault(word, len(numbers)) for word in words_of(text)]
                 words.extend(ids)
                 bounds.append(len(words))
-                own.update([2 * word + half for word in ids])
-            distinct.append(np.sort(np.fromiter(own, np.int64, len(own))))
-            starts.append(starts[-1] + len(own))
+                distinct.extend(set(ids))
+                ends.append(len(distinct))
             if number % _STEP == 0:
                 advance(_STEP)
+    halves = np.repeat(np.arange(len(ends) - 1) % 2, np.diff(ends))
     return WordTable(
         names=list(numbers),
-        words=np.frombuffer(words, np.int32) if len(words) else np.empty(0, np.int32),
+        words=np.array(words, np.int32),
         bounds=np.array(bounds, np.int64),
-        distinct=np.concatenate([np.empty(0, np.int64), *distinct]),
-        starts=np.array(starts, np.int64),
+        distinct=2 * np.array(distinct, np.int64) + halves,
+        starts=np.array(ends[::2], np.int64),
     )
 
 

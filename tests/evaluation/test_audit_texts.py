@@ -62,7 +62,7 @@ def test_utf_8_read_as_windows_1252_is_seen(text):
     assert "misread-encoding" in kinds(f"it is {misread} here")
     assert kinds(f"it is {text} here") == []
     latin = text.encode().decode("latin-1")
-    assert "misread-encoding" in kinds(f"it is {latin} here")
+    assert kinds(f"it is {latin} here") == ["misread-encoding"]
 
 
 @pytest.mark.parametrize(
@@ -99,6 +99,12 @@ def test_what_cannot_be_read_is_found_with_its_place():
     assert (place.file, place.row, place.detail) == ("f.csv", 4, r"'zero\u200bwidth'")
     assert findings["control-characters"].examples[0][0].text == r"a\u0000b"
     assert "zero-width" in findings["invisible-characters"].sentence
+
+
+def test_windows_1252_read_as_latin_1_is_seen():
+    latin = "so \u2013 it\u2019s".encode("cp1252").decode("latin-1")
+    (finding,) = odd_texts([part(latin, "so - it's")])
+    assert finding.kind == "misread-punctuation" and finding.examples[0][0].detail == r"'so \x96 it\x92s'"
 
 
 def test_both_halves_of_pairs_are_looked_at_and_rows_counted_once():
