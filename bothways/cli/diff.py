@@ -70,7 +70,9 @@ def _show(diff: ModelDiff) -> None:
         console.print(_flips("Newly wrong", diff.newly_wrong, diff.counts.newly_wrong, diff))
         console.print(_flips("Newly right", diff.newly_right, diff.counts.newly_right, diff))
         console.print(_groups(diff))
-    lines = [f"The models agree on {diff.agreement * 100:.1f} % of {diff.n:,} {diff.items}."]
+    lines = []
+    if diff.agreement is not None:
+        lines.append(f"The models agree on {diff.agreement * 100:.1f} % of {diff.n:,} {diff.items}.")
     if diff.p_value is not None:
         lines.append(f"McNemar's exact test on the flips: p = {diff.p_value:.2g}.")
     print("\n".join((*lines, *diff.notes, diff.verdict)))

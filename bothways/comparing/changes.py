@@ -77,8 +77,10 @@ def count_decisions(decisions: Sequence[Decision]) -> Counts:
     )
 
 
-def agreement(kind: str, before: Sequence[Any], after: Sequence[Any]) -> float:
-    """Share of the examples to which both models give the same answer, be it right or wrong."""
+def agreement(kind: str, before: Sequence[Any], after: Sequence[Any]) -> float | None:
+    """Share of the examples to which both models give the same answer, right or wrong; None of numbers."""
+    if kind in ("regression", "language"):
+        return None
     same = sum(_alike(kind, one, other) for one, other in zip(before, after, strict=True))
     return same / len(before)
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 COLUMNS, LINES = 56, 11
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 400, 260, 52, 16, 14, 40
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 400, 260, 56, 20, 24, 40
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +125,10 @@ def draw(rows: Sequence[ComparedModel]) -> Drawing:
         marks=marks,
         front=_steps([(mark.x, mark.y) for mark in marks if mark.on_front]),
         ticks_x=tuple((x(tick), number(tick)) for tick in _log_ticks(scales.low_speed, scales.high_speed)),
-        ticks_y=tuple((y(tick), _value(tick, percent)) for tick in _ticks(scales.low_score, scales.high_score)),
+        ticks_y=tuple(
+            (y(tick), f"{tick * 100:g} %" if percent else f"{tick:g}")
+            for tick in _ticks(scales.low_score, scales.high_score)
+        ),
         title=rows[0].scores[0].title,
     )
 

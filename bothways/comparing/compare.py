@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ class ComparedModel:
         texts_per_second: tokenisation included.
         behind: first score of the best line minus this one's, on the same examples; None for the best.
         dominated_by: the name of a line that is at least as good and as fast, and better in one.
+        below: first score of that line minus this one's.
     """
 
     name: str
@@ -47,6 +48,7 @@ class ComparedModel:
     speed: Speed | None = None
     behind: Difference | None = None
     dominated_by: str | None = None
+    below: Difference | None = None
 
     @property
     def is_baseline(self) -> bool:
@@ -187,8 +189,6 @@ def _scores(outcomes: Outcomes, which: int, seed: int) -> tuple[Score, ...]:
 
 def _ranked(rows: Sequence[ComparedModel], outcomes: Outcomes, seed: int) -> tuple[ComparedModel, ...]:
     """Best score first; each told how far it is behind the best, and which other one dominates it."""
-    from dataclasses import replace
-
     metric = METRICS[outcomes.kind][0]
     points = [Point(name=r.name, score=r.scores[0].interval.estimate, speed=r.texts_per_second) for r in rows]
     order = sorted(range(len(rows)), key=lambda i: (-points[i].score, -points[i].speed))
@@ -196,13 +196,13 @@ def _ranked(rows: Sequence[ComparedModel], outcomes: Outcomes, seed: int) -> tup
     found = []
     for i in order:
         better = over[i]
-        found.append(
-            replace(
-                rows[i],
-                behind=None if i == order[0] else score_difference(metric, outcomes, order[0], i, seed=seed),
-                dominated_by=None if better is None else points[better].name,
-            )
-        )
+        row = rows[i]
+        if i != order[0]:
+            row = replace(row, behind=score_difference(metric, outcomes, order[0], i, seed=seed))
+        if better is not None:
+            below = score_difference(metric, outcomes, better, i, seed=seed)
+            row = replace(row, dominated_by=points[better].name, below=below)
+        found.append(row)
     return tuple(found)
 
 

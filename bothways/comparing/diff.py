@@ -52,7 +52,7 @@ class ModelDiff:
         before, after: names of the models.
         task, kind, data, items: what was answered. n: examples.
         scores: the first one is held against the budget.
-        agreement: share of the examples with the same answer of both, right or wrong.
+        agreement: share of the examples with the same answer of both, right or wrong; None of numbers.
         counts: decisions by sort; None where answers are only more or less good.
         p_value: of McNemar's exact test on the flips; None without counts.
         newly_wrong, newly_right: some of the flips.
@@ -69,7 +69,7 @@ class ModelDiff:
     items: str
     n: int
     scores: tuple[ScoreChange, ...]
-    agreement: float
+    agreement: float | None
     counts: Counts | None
     p_value: float | None
     newly_wrong: tuple[Flip, ...]

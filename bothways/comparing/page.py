@@ -34,8 +34,15 @@ def render_table(table: ModelTable) -> str:
         lstrip_blocks=True,
         finalize=lambda value: printable(value) if type(value) is str else value,
     )
+    letters = {row.name: letter(i) for i, row in enumerate(table.rows)}
     rows: list[dict[str, Any]] = [
-        {"letter": letter(i), "row": row, "scores": shown_scores(row), "cells": measured_cells(row)}
+        {
+            "letter": letter(i),
+            "row": row,
+            "scores": shown_scores(row),
+            "cells": measured_cells(row),
+            "beaten_by": "" if row.dominated_by is None else letters[row.dominated_by],
+        }
         for i, row in enumerate(table.rows)
     ]
     return environment.get_template("compare.html.jinja").render(

@@ -47,7 +47,8 @@ def _of_the_best(best: ComparedModel, others: Sequence[ComparedModel]) -> str:
 def _of_dominated(row: ComparedModel, better: ComparedModel) -> str:
     gain = better.scores[0].interval.estimate - row.scores[0].interval.estimate
     ratio = better.texts_per_second / row.texts_per_second
-    score = "scores the same" if not gain else f"scores {amount_of(row.scores[0], gain)} more"
+    chance = "" if row.below is None or is_shown(row.below) else " (which may be chance)"
+    score = "scores the same" if not gain else f"scores {amount_of(row.scores[0], gain)} more{chance}"
     speed = "is as fast" if ratio < 1.005 else f"is {times(ratio)} times as fast"
     return f"{row.name} is dominated by {better.name}, which {score} and {speed}."
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from bothways.comparing.changes import Decision, agreement, count_decisions, decisions_of
 from bothways.comparing.groups import changes_by_group, columns_of, holm, length_groups
 from bothways.evaluation.intervals import mcnemar
+
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def test_each_text_is_a_decision():
@@ -49,8 +51,10 @@ def test_answers_are_compared_as_squad_does():
 
 def test_scores_have_no_right_and_wrong():
     assert decisions_of("regression", [1.0], [1.0], [2.0]) == []
+    assert agreement("regression", [1.0], [1.0]) is None
 
 
+@patient
 @given(st.integers(0, 60), st.integers(0, 60))
 def test_the_exact_test_is_scipys(one, other):
     expected = binomtest(one, one + other, 0.5).pvalue if one + other else 1.0
@@ -62,6 +66,7 @@ def test_holm_on_a_case_by_hand():
     assert holm([0.6, 0.5]) == [1.0, 1.0] and holm([]) == []
 
 
+@patient
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
 def test_holm_keeps_the_order_and_is_between_each_and_bonferroni(p_values):
     adjusted = holm(p_values)
@@ -71,6 +76,7 @@ def test_holm_keeps_the_order_and_is_between_each_and_bonferroni(p_values):
     assert [adjusted[i] for i in order] == sorted(adjusted)
 
 
+@patient
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=50))
 def test_every_text_is_in_a_group_that_holds_its_length(lengths):
     for length, name in zip(lengths, length_groups([" ".join("w" * n) for n in lengths]), strict=True):

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bothways.comparing.pareto import Point, dominators
 
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 numbers = st.integers(1, 5)
 fields = st.lists(st.tuples(numbers, numbers), min_size=1, max_size=12)
 
@@ -18,6 +19,7 @@ def test_the_slower_and_worse_one_is_dominated():
     assert dominators(points) == [None, None, 1, None], "equal ones do not dominate each other"
 
 
+@patient
 @given(fields)
 def test_on_the_front_is_who_nobody_beats(pairs):
     points = points_of(pairs)
