@@ -138,7 +138,7 @@ def _head(layer: int, head: int, weights: np.ndarray, own: np.ndarray, separator
             "first": float(rows[:, 0].mean()),
             "separator": float(rows[:, separators].sum(axis=1).mean()) if len(separators) else None,
         },
-        entropy=float(-(rows * np.log2(seen)).sum(axis=1).mean()),
+        entropy=max(0.0, float(-(rows * np.log2(seen)).sum(axis=1).mean())),
         strongest=_strongest(weights, own, links),
     )
 

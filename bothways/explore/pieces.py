@@ -79,6 +79,30 @@ class TokensReport:
     rows: tuple[Tokenised, ...]
     sentences: tuple[str, ...]
 
+    @property
+    def facts(self) -> list[tuple[str, list[str]]]:
+        """Numbers by their name, one for each tokeniser, as people read them."""
+        return [
+            ("class", [row.tokenizer_class for row in self.rows]),
+            ("vocabulary", [f"{row.vocab_size:,}" for row in self.rows]),
+            ("longest row", ["not stated" if row.limit is None else f"{row.limit:,}" for row in self.rows]),
+            ("tokens", [f"{len(row.pieces):,}" for row in self.rows]),
+            ("special tokens", [f"{row.n_special:,}" for row in self.rows]),
+            ("words", [f"{row.n_words:,}" for row in self.rows]),
+            ("unknown words", [f"{row.n_unknown:,}" for row in self.rows]),
+            ("pieces per word", [f"{row.pieces_per_word:.2f}" for row in self.rows]),
+        ]
+
+    @property
+    def by_word(self) -> list[tuple[str, list[tuple[str, ...]]]]:
+        """Each word, with the tokens that it has in each tokeniser."""
+        columns = [_divided(self.text, [p for p in row.pieces if not p.second]) for row in self.rows]
+        if self.pair is not None:
+            others = [_divided(self.pair, [p for p in row.pieces if p.second]) for row in self.rows]
+            columns = [one + other for one, other in zip(columns, others, strict=True)]
+        words = self.text.split() + (self.pair or "").split()
+        return [(word, list(divided)) for word, *divided in zip(words, *columns, strict=True)]
+
 
 UNLIMITED = 10**9  # published tokenisers write 10 ** 30 where they state no limit
 
@@ -171,8 +195,24 @@ def _unknown_words(text: str, pieces: Sequence[Piece]) -> int:
     unknown = [piece.start for piece in pieces if piece.unknown]
     if not unknown:
         return 0
-    begins = [i for i, c in enumerate(text) if not c.isspace() and (i == 0 or text[i - 1].isspace())]
+    begins = _begins(text)
     return len({bisect_right(begins, start) for start in unknown})
+
+
+def _begins(text: str) -> list[int]:
+    """Where the words begin."""
+    return [i for i, c in enumerate(text) if not c.isspace() and (i == 0 or text[i - 1].isspace())]
+
+
+def _divided(text: str, pieces: Sequence[Piece]) -> list[tuple[str, ...]]:
+    """The tokens of each word; one that begins with white space belongs to the word after it."""
+    begins = _begins(text)
+    found: list[list[str]] = [[] for _ in begins]
+    for piece in pieces:
+        if not piece.special:
+            inside = len(piece.surface) - len(piece.surface.lstrip())
+            found[max(0, bisect_right(begins, piece.start + inside) - 1)].append(piece.text)
+    return [tuple(own) for own in found]
 
 
 def _sentences(rows: Sequence[Tokenised]) -> tuple[str, ...]:

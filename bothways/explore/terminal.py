@@ -24,6 +24,7 @@ ROWS_SHOWN = 200
 PAIRS_SHOWN = 6
 MATRIX_SHOWN = 30  # positions, with names of 12 characters: 80 columns
 NAME_SHOWN = 12
+JOINERS = "\u200c\u200d"  # inside words of some scripts, and inside emoji
 SIDE_NAMES = {"both": "both sides", "left": "left only", "right": "right only"}
 
 
@@ -42,8 +43,13 @@ def to_terminal(report: Any) -> Iterator[Any]:
 
 
 def shown_token(text: str) -> str:
-    """A token without control characters, which would move the cursor."""
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+    """A token without control characters, which would move the cursor or turn the direction of what follows."""
+    return "".join(c if c.isprintable() or c in JOINERS else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def _word(report: WordReport) -> Iterator[Any]:
@@ -105,15 +111,16 @@ def link_text(link: Link, pieces: Sequence[Piece]) -> str:
 
 
 def _tokens(report: TokensReport) -> Iterator[Any]:
-    table = _table(
-        "Tokenisers", "model", "class", "vocabulary", "tokens", "special", "words", "unknown words", "pieces per word"
-    )
-    for row in report.rows:
-        counts = (row.vocab_size, len(row.pieces), row.n_special, row.n_words, row.n_unknown)
-        table.add_row(
-            _text(row.name), row.tokenizer_class, *(f"{count:,}" for count in counts), f"{row.pieces_per_word:.2f}"
-        )
+    names = [shown_token(row.name) for row in report.rows]
+    table = _table("Tokenisers", "", *names, numbers=True)
+    for fact, values in report.facts:
+        table.add_row(fact, *values)
     yield table
+    if len(report.rows) > 1:
+        table = _table("The pieces of each word", "word", *names)
+        for word, divided in report.by_word[:ROWS_SHOWN]:
+            table.add_row(*(_text(shown_token(cell)) for cell in (word, *map(" ".join, divided))))
+        yield table
     for row in report.rows:
         yield _pieces(row)
         if len(row.pieces) > ROWS_SHOWN:
@@ -191,7 +198,7 @@ def _table(title: str, *headings: str, numbers: bool = False) -> Table:
 
     table = Table(box=box.SIMPLE_HEAD, title=_text(title), title_justify="left")
     for i, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if numbers and i else "left", overflow="fold")
+        table.add_column(_text(heading), justify="right" if numbers and i else "left", overflow="fold")
     return table
 
 

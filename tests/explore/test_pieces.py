@@ -47,12 +47,24 @@ def test_several_tokenisers_are_compared(tiny_model, tiny_gpt2):
     assert "has 81 tokens, more than the 64 it states" in long.sentences[0]
 
 
+def test_words_stand_beside_their_pieces(tiny_model, tiny_gpt2):
+    report = explore.tokens("the plays", pair="a film", models=[tiny_model, tiny_gpt2])
+    words = report.by_word
+    assert [word for word, _ in words] == ["the", "plays", "a", "film"]
+    assert [divided[0] for _, divided in words] == [("the",), ("play", "##s"), ("a",), ("film",)]
+    assert [len(divided[1]) for _, divided in words] == [3, 6, 1, 5]  # a byte each, white space with the word after it
+    assert dict(report.facts)["tokens"] == ["8", "15"]
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.text(min_size=1).filter(str.strip))
 def test_surfaces_are_the_characters_at_the_offsets(tokenizer_of_bytes, text):
     (row,) = explore.tokens(text, models=tokenizer_of_bytes).rows
     assert all(p.surface == text[p.start : p.end] for p in row.pieces)
     assert len(row.pieces) == len(text.encode("utf-8", "surrogatepass"))
+    report = explore.tokens(text, models=[tokenizer_of_bytes] * 2)
+    assert [word for word, _ in report.by_word] == text.split()
+    assert sum(len(divided[1]) for _, divided in report.by_word) == len(row.pieces)
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
 from bothways import explore
@@ -25,7 +26,7 @@ def test_every_kind_is_shown_without_markup_or_control(name):
     report = ALL[name]()
     text = shown(report)
     assert "\x1b" not in text
-    assert max(map(len, text.splitlines())) <= 80
+    assert max(map(cell_len, text.splitlines())) <= 80
     joined = " ".join(text.split())
     assert all(sentence.split()[0] in joined for sentence in report.sentences)
 
@@ -51,3 +52,4 @@ def test_long_texts_are_cut_with_their_count():
 
 def test_control_characters_become_visible():
     assert shown_token("a\x1b[0m\n") == "a\\x1b[0m\\x0a" and shown_token("über 👍") == "über 👍"
+    assert shown_token("a\u202eb") == "a\\u202eb" and shown_token("👩\u200d👧") == "👩\u200d👧"
