@@ -118,7 +118,7 @@ def learning_curve(
         CurveStep(n=n, score=Interval(estimate=float(s), low=float(low), high=float(high)))
         for n, s, low, high in zip(sizes, scores, *np.quantile(draws, [0.025, 0.975], axis=0), strict=True)
     )
-    about = {"name": name, "measure": metric.title, "items": items, "steps": steps}
+    about: dict[str, Any] = {"name": name, "measure": metric.title, "items": items, "steps": steps}
     if len(set(sizes)) < 4 or outcomes.n < FEWEST_JUDGED or not metric.percent:
         return LearningCurve(**about, answer=_too_little(max(sizes, default=0), outcomes.n, items))
     return _carried_on(np.asarray(sizes, dtype=float), scores, draws, about, metric, seed)

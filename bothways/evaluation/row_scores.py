@@ -148,8 +148,7 @@ def row_scores(kind: str, gold: Sequence[Any], predicted: Sequence[Any]) -> RowS
         parts = np.asarray(predicted, dtype=np.float64) * wholes
         measure = Measure(name="bits per byte", percent=False, higher_is_better=False)
         return RowScores(measure=measure, parts=parts, wholes=wholes)
-    right = [float(g == p) for g, p in zip(gold, predicted, strict=True)]
-    return _mean(right, name="accuracy", binary=True)
+    return _mean([float(g == p) for g, p in zip(gold, predicted, strict=True)], name="accuracy", binary=True)
 
 
 def _from(table: Sequence[tuple[float, float]], name: str) -> RowScores:
