@@ -190,6 +190,7 @@ _WHERE: dict[str, str] = {
     "Seq2SeqTrainer": "bothways.trainer.seq2seq",
     "set_seed": "bothways.engine.seeds",
     "train": "bothways.training",
+    "calibrate": "bothways.training.calibrating",
     **dict.fromkeys(("audit", "clean_part"), "bothways.evaluation.audit"),
     "compare_models": "bothways.comparing.compare",
     "diff_models": "bothways.comparing.diff",
