@@ -22,7 +22,9 @@ from bothways.explore.words import WordReport
 
 TOKENS_SHOWN = 1_000
 MATRIX_SHOWN = 64  # positions of a table of tokens by tokens
+MEANS_SHOWN = 24  # tokens up to which the mean of a layer's heads is a table too
 HEAT_SHOWN = 128  # tokens of the small pictures of heads
+PIXELS = 2_200_000  # of all pictures of a page, four bits each: so it stays under 2 MB however many heads there are
 TEXT_SHOWN = 2_000  # characters of the text that was read
 PAIRS_SHOWN = 10
 OCCURRENCES_SHOWN = 30
@@ -97,25 +99,19 @@ def _mask(report: MaskReport) -> dict[str, Any]:
 
 
 def _attention(report: AttentionReport) -> dict[str, Any]:
-    layers = [
-        [
-            {"head": head, "picture": _picture(head.weights[:HEAT_SHOWN, :HEAT_SHOWN]), "links": _links(head, report)}
-            for head in heads
-        ]
-        for heads in _by_layer(report)
-    ]
-    means = [np.mean([head.weights for head in heads], axis=0) for heads in _by_layer(report)]
-    shown = report.pieces[:MATRIX_SHOWN]
+    n = min(len(report.pieces), HEAT_SHOWN, math.isqrt(PIXELS // len(report.heads)))
+    layers = _by_layer(report)
+    means = [np.mean([head.weights for head in heads], axis=0).tolist() for heads in layers]
     return {
-        "layers": layers,
-        "means": [
-            [[(float(value), _shade(float(value))) for value in row[: len(shown)]] for row in mean[: len(shown)]]
-            for mean in means
-        ]
-        if len(shown) <= 24
+        "layers": [
+            [{"head": head, "picture": _picture(head.weights[:n, :n]), "links": _links(head, report)} for head in heads]
+            for heads in layers
+        ],
+        "means": [[[(value, _shade(value)) for value in row] for row in mean] for mean in means]
+        if len(report.pieces) <= MEANS_SHOWN
         else [],
         "patterns": PATTERNS,
-        "heat_shown": min(HEAT_SHOWN, len(report.pieces)),
+        "heat_shown": n,
     }
 
 
@@ -128,11 +124,13 @@ def _links(head: Head, report: AttentionReport) -> list[str]:
 
 
 def _picture(weights: np.ndarray) -> str:
-    """A heat map as a PNG of one pixel a weight, white for 0 and black for the largest, in a data URI."""
+    """A heat map as a PNG of one pixel a weight in 16 greys, white for 0 and black for the most, in a data URI."""
+    height, width = weights.shape
     top = float(weights.max()) or 1.0
-    pixels = 255 - np.round(255 * np.sqrt(weights / top)).astype(np.uint8)  # the root keeps small weights visible
-    rows = b"".join(b"\0" + row.tobytes() for row in pixels)
-    header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 8, 0, 0, 0, 0)
+    greys = 15 - np.round(15 * np.sqrt(weights / top)).astype(np.uint8)  # the root keeps small weights visible
+    greys = np.pad(greys, ((0, 0), (0, width % 2)))
+    rows = b"".join(b"\0" + row.tobytes() for row in greys[:, ::2] << 4 | greys[:, 1::2])
+    header = struct.pack(">IIBBBBB", width, height, 4, 0, 0, 0, 0)
     data = b"\x89PNG\r\n\x1a\n"
     for name, content in ((b"IHDR", header), (b"IDAT", zlib.compress(rows, 9)), (b"IEND", b"")):
         data += struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))

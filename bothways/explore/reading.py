@@ -14,7 +14,7 @@ import numpy as np
 from bothways.errors import InputError
 from bothways.explore.pieces import Piece, check_text, encode_pieces
 
-NO_MODEL = "No model on this machine has one"
+HEADS = {"masked-lm": "masked-language head", "causal-lm": "head for the next word"}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -58,16 +58,17 @@ def load_reader(model: Any, tokenizer: Any = None, *, task: str = "base") -> Rea
             )
         _refuse_two_parts(model.config, type(model).__name__)
         if task not in ("base", getattr(type(model), "task", "base")):
-            raise InputError(f"{type(model).__name__} has no {task} head. {_advice(task)}")
+            raise InputError(f"{type(model).__name__} has no {HEADS[task]}. {_advice(task)}")
         name = str(model.name_or_path or type(model).__name__)
         return Reader(model=model.eval(), tokenizer=_tokenizer_of(model, tokenizer, name), name=name)
     from bothways.models.auto import AutoConfig, model_class
 
     config = AutoConfig.from_pretrained(model)
     _refuse_two_parts(config, str(model))
-    loaded: Any = _class_for(config, task, str(model), model_class).from_pretrained(model, config=config)
-    if task != "base":
-        _check_head(loaded, task, str(model), config)
+    chosen: Any = _class_for(config, task, str(model), model_class)
+    _check_named(config, task, str(model))
+    loaded = chosen.from_pretrained(model, config=config)
+    _check_head(loaded, task, str(model))
     return Reader(model=loaded.eval(), tokenizer=_tokenizer_of(loaded, tokenizer, str(model)), name=str(model))
 
 
@@ -145,15 +146,29 @@ def _class_for(config: Any, task: str, name: str, find: Any) -> Any:
     try:
         return find(config.model_type, task)
     except InputError:
-        raise InputError(f"{name} is a {config.model_type} model, which has no {task} head. {_advice(task)}") from None
+        raise InputError(
+            f"{name} is a {config.model_type} model, which has no {HEADS[task]}. {_advice(task)}"
+        ) from None
 
 
-def _check_head(model: Any, task: str, name: str, config: Any) -> None:
+def _check_named(config: Any, task: str, name: str) -> None:
+    """Refuse a model whose configuration names another head, before its weights are read."""
+    from bothways.models.auto import MODEL_CLASSES
+
+    names = config.architectures or []
+    tasks = {made_for for (_, made_for), cls in MODEL_CLASSES.items() if cls.__name__ in names}
+    if task != "base" and tasks and not tasks & {task, "pretraining"}:
+        has = ", ".join(map(str, names))
+        raise InputError(f"{name} has no weights for a {HEADS[task]}: it holds {has}. {_advice(task)}")
+
+
+def _check_head(model: Any, task: str, name: str) -> None:
+    """Refuse a model whose head was not among its weights."""
     report = model.load_report
     missing = [] if report is None else list(report.missing)
-    if any(not key.startswith(f"{model.family.base_prefix}.") for key in missing):
-        has = ", ".join(map(str, config.architectures or [])) or "a model without a named architecture"
-        raise InputError(f"{name} has no weights for a {task} head: it holds {has}. {_advice(task)}")
+    own = [key for key in missing if not key.startswith(f"{model.family.base_prefix}.")]
+    if task != "base" and own:
+        raise InputError(f"{name} has no weights for a {HEADS[task]}: {', '.join(own)} are missing. {_advice(task)}")
 
 
 def _advice(task: str) -> str:
@@ -171,7 +186,7 @@ def _advice(task: str) -> str:
             continue
         if any(str(name).endswith(ending) for name in names or []):
             here.append(entry.name)
-    found = f"On this machine there is: {', '.join(here)}" if here else NO_MODEL
+    found = f"On this machine {', '.join(here)} has one" if here else f"No model on this machine has a {HEADS[task]}"
     known = {
         "masked-lm": "BertForMaskedLM, as published in google-bert/bert-base-uncased or made by `bothways pretrain`",
         "causal-lm": "GPT2LMHeadModel, as published in openai-community/gpt2 or made by `bothways pretrain`",

@@ -66,9 +66,9 @@ def test_what_cannot_be_filled_is_a_sentence(tiny_masked, tiny_model, tiny_gpt2)
         ({"text": "no gap", "model": tiny_masked}, r"the text has no \[MASK\]"),
         (
             {"text": TEXT, "model": tiny_model},
-            "has no weights for a masked-lm head: it holds BertModel.*BertForMaskedLM",
+            "has no weights for a masked-language head: it holds BertModel.*BertForMaskedLM",
         ),
-        ({"text": TEXT, "model": tiny_gpt2}, "is a gpt2 model, which has no masked-lm head"),
+        ({"text": TEXT, "model": tiny_gpt2}, "is a gpt2 model, which has no masked-language head"),
         ({"text": TEXT, "model": tiny_masked, "top_k": 0}, "top_k is 0"),
         ({"text": TEXT, "model": tiny_masked, "words": ["plays"]}, r"play \+ .* is not one token"),
         ({"text": "[MASK] " * 40, "model": tiny_masked}, "text has 42 tokens but .* reads 32"),

@@ -75,8 +75,8 @@ def test_a_model_in_the_wrong_place_is_a_sentence(tiny_masked, tiny_gpt2, tiny_m
     for options, expected in (
         ({"bidirectional": tiny_gpt2}, "reads to the left only; pass it as causal"),
         ({"causal": tiny_masked, "text": "no gap"}, "reads in both directions; pass it as bidirectional"),
-        ({"causal": tiny_masked}, "is a bert model, which has no causal-lm head"),
-        ({"bidirectional": tiny_model}, "has no weights for a masked-lm head"),
+        ({"causal": tiny_masked}, "is a bert model, which has no head for the next word"),
+        ({"bidirectional": tiny_model}, "has no weights for a masked-language head"),
         ({"text": " "}, "text is blank"),
         ({"text": "\u200b"}, "has no word"),
         ({"text": "word " * 513}, "has 513 words; matrices of up to 512 are made"),
