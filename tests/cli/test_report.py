@@ -98,3 +98,23 @@ def test_training_writes_the_same_sections(trained):
     assert found["label_errors"]["judged"] > 90  # training and evaluation texts
     assert found["learning"]["answer"]
     assert sum(found["lengths"]["histogram"]["counts"]) == found["comparison"]["n"]  # those of the judged texts
+
+
+def test_words_in_gaps_and_zero_shot(tiny_model, trained, tmp_path, command):
+    import torch
+
+    from bothways import BertConfig, BertForMaskedLM, BertTokenizerFast
+
+    torch.manual_seed(0)
+    BertForMaskedLM(BertConfig.from_pretrained(tiny_model)).save_pretrained(tmp_path / "mlm")
+    BertTokenizerFast.from_pretrained(tiny_model).save_pretrained(tmp_path / "mlm")
+    (tmp_path / "gaps.csv").write_text("text,label\n" + "the [MASK] was good,play\nthe [MASK] was bad,film\n" * 6)
+    code, _, err = command("report", tmp_path / "mlm", tmp_path / "gaps.csv", "-o", tmp_path / "gaps")
+    assert code == 0, err
+    assert read(tmp_path / "gaps")["comparison"]["rows"][1]["name"] == "mlm (fill-mask)"
+    (tmp_path / "texts.csv").write_text("text,label\n" + "a good play,good\na bad film,bad\n" * 6)
+    options = ["--task", "zero-shot-classification", "--template", "it was {}", "-o", tmp_path / "zero"]
+    code, _, err = command("report", trained, tmp_path / "texts.csv", *options)
+    assert code == 0, err
+    found = read(tmp_path / "zero")
+    assert found["comparison"]["n"] == 12 and {row["label"] for row in found["labels"]} == {"good", "bad"}
