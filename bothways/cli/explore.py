@@ -138,16 +138,17 @@ def _check_page(html: Path | None, *read: Path) -> None:
 
 
 def _answer(report: Any, html: Path | None) -> None:
+    """The page first: whoever reads the terminal's lines may stop reading."""
     from rich.console import Console
 
     from bothways.explore import to_html, to_terminal
 
-    console = Console()
-    for part in to_terminal(report):
-        console.print(part)
     if html is not None:
         from bothways.files import write_text
 
         page = to_html(report)
         write_text(html, page)
         print(f"Page: {html} ({len(page.encode()) / 1e6:.2f} MB)", file=sys.stderr)
+    console = Console()
+    for part in to_terminal(report):
+        console.print(part)

@@ -138,7 +138,8 @@ def _picture(weights: np.ndarray) -> str:
 
 
 def _tokens(report: TokensReport) -> dict[str, Any]:
-    return {"most": TOKENS_SHOWN}
+    # of many tokenisers fewer tokens each, so that the page stays under 2 MB
+    return {"most": min(TOKENS_SHOWN, max(100, 2 * TOKENS_SHOWN // len(report.rows)))}
 
 
 def _pooling(report: PoolingReport) -> dict[str, Any]:
