@@ -87,6 +87,7 @@ _MOST_CHARS = 500  # of a text; more change no answer
 _FEWEST_LETTERS = 12
 _FEWEST_HITS = 3  # different function words, and
 _FEWEST_WORDS = 2  # of them with more than one letter
+_SHARE = 0.001  # of the texts that a language was found for: one in thousands is a wrong guess more often than not
 _MARGIN = 1.5  # times the weight of the next language
 
 _OWNERS: dict[str, tuple[str, ...]] = {}
@@ -113,11 +114,12 @@ def languages_of(parts: Sequence[Part]) -> tuple[dict[str, dict[str, int]], list
     counts = {name: dict(Counter(own).most_common()) for name, own in guesses.items()}
     findings = []
     for part in parts:
-        known = {code: count for code, count in counts[part.name].items() if code != UNSURE}
+        sure = {code: count for code, count in counts[part.name].items() if code != UNSURE}
+        known = {code: count for code, count in sure.items() if count >= _SHARE * sum(sure.values())}
         if len(known) < 2:
             continue
         main = max(known, key=lambda code: known[code])
-        rare = [i for i, code in enumerate(guesses[part.name]) if code not in (main, UNSURE)]
+        rare = [i for i, code in enumerate(guesses[part.name]) if code in known and code != main]
         listed = ", ".join(f"{NAMES[code]} {count:,}" for code, count in known.items())
         sentence = (
             f"The texts of {part.name} seem to be in {len(known)} languages: {listed}; too short or too mixed to tell: "
