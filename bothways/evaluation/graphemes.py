@@ -17,6 +17,8 @@ _PREPENDED = frozenset("\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u
 _EXTENDING = frozenset("\u0e33\u0eb3\uff9e\uff9f") | frozenset(
     map(chr, (*range(0x1F3FB, 0x1F400), *range(0xE0020, 0xE0080)))
 )
+_FARTHEST = 128
+"""Characters looked at on either side: thirty marks on a letter are the most that a stream-safe text has (UAX 15)."""
 _VIRAMA = 9  # canonical combining class of the sign that joins two consonants
 
 
@@ -25,9 +27,10 @@ def widened(text: str, start: int, end: int) -> tuple[int, int]:
 
     Example: in ``"e\\u0301a"`` the span (1, 2), which is the accent alone, gives (0, 2).
     """
-    while start > 0 and not is_boundary(text, start):
+    first, last = max(0, start - _FARTHEST), min(len(text), end + _FARTHEST)
+    while start > first and not is_boundary(text, start):
         start -= 1
-    while end < len(text) and not is_boundary(text, end):
+    while end < last and not is_boundary(text, end):
         end += 1
     return start, end
 
@@ -78,15 +81,17 @@ def _is_flag(character: str) -> bool:
 
 def _flags_before(text: str, place: int) -> int:
     """How many letters of flags stand directly before ``place``; two make one flag."""
-    first = place
-    while first > 0 and _is_flag(text[first - 1]):
+    first, least = place, max(0, place - _FARTHEST)
+    while first > least and _is_flag(text[first - 1]):
         first -= 1
-    return place - first
+    endless = first > 0 and _is_flag(text[first - 1])
+    return place if endless else place - first  # of an endless run any pairs will do, as long as they stay the same
 
 
 def _after_virama(text: str, place: int) -> bool:
     """Whether the marks directly before ``place`` have a sign that joins consonants."""
-    while place > 0 and _extends(text[place - 1]):
+    least = max(0, place - _FARTHEST)
+    while place > least and _extends(text[place - 1]):
         place -= 1
         if unicodedata.combining(text[place]) == _VIRAMA:
             return True

@@ -190,6 +190,7 @@ def _environment() -> Any:
         finalize=lambda value: printable(value) if type(value) is str else value,
     )
     environment.filters["count"] = count_text
+    environment.filters["fold"] = fold
     environment.globals["looks_css"] = lambda: _safe(looks_css())
     return environment
 
@@ -229,7 +230,7 @@ def _drawn(drawing: Drawing, looks: Mapping[str, Look]) -> Markup:
     for part in drawing.parts:
         if part.mark is not None:
             look = looks[part.mark.kind]
-            name = escape(printable(part.mark.label))
+            name = escape(fold(part.mark.label))
             if part.what == "open":
                 score = "" if part.mark.score is None else f", score {part.mark.score:.3f}"
                 html.append(f'<mark class="look-c{look.colour} look-l{look.line}" title="{name}{score}">')

@@ -55,3 +55,9 @@ def test_spans_grow_to_whole_clusters():
     assert widened(family, 3, 4) == (1, 6)
     assert widened("🇩🇪🇪🇬", 1, 2) == (0, 2) and widened("🇩🇪🇪🇬", 2, 3) == (2, 4)
     assert widened("abc", 0, 3) == (0, 3) and widened("abc", 1, 1) == (1, 1)
+
+
+def test_a_letter_with_a_million_marks_takes_no_time_and_is_cut():
+    text = "a" + "\u0301" * 1_000_000
+    assert widened(text, 500_000, 500_001) == (500_000 - 128, 500_001 + 128)
+    assert widened("🇩" * 1_000_000, 500_001, 500_002) == (500_000, 500_002)

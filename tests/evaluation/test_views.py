@@ -178,3 +178,9 @@ def test_gold_in_the_terminal():
     lines = written(entity_lines(TEXT, FOUND[:1], gold=FOUND[-1:]), color=False, width=200).splitlines()
     assert lines[0] == "predicted  [Angela Merkel PER ≠] met the Bank of England in London."
     assert lines[2] == "gold       Angela Merkel met the Bank of England in [London LOC ≠]."
+
+
+def test_names_and_questions_of_any_length_take_little_room():
+    assert len(entity_view("a b", [(0, 1, "N" * 1_000_000)])) < 5_000
+    answer = {"answer": "a" * 1_000_000, "score": 0.5, "start": 0, "end": 1}
+    assert len(answer_view("a b", answer, question="Q" * 1_000_000)) < 5_000
