@@ -87,6 +87,7 @@ def write_data(place: Path) -> None:
     few, more = rows[:48], rows[48:72]
     write_csv(place / "messages.csv", ("text", "label"), few)
     write_csv(place / "more-messages.csv", ("text", "label"), more)
+    write_csv(place / "held-messages.csv", ("text", "label"), rows[72:172])
     numbered = [(i, text, label, "en") for i, (text, label) in enumerate(few)]
     write_csv(place / "tickets.csv", ("id", "body", "team", "language"), numbered)
     pairs = [(a, b, "yes" if i % 2 else "no") for i, ((a, _), (b, _)) in enumerate(zip(few, few[1:], strict=False))]
