@@ -8,6 +8,10 @@ import random
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("bothways", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # on busy machines
+settings.load_profile("bothways")
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # workers that each take all cores would wait for one another
     os.environ["OMP_NUM_THREADS"] = "1"

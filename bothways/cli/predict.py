@@ -49,6 +49,14 @@ def predict_command(
     aggregation: Annotated[
         str | None, typer.Option(help="Entities: none, simple, first, average or max.  [default: first]")
     ] = None,
+    calibrated: Annotated[
+        bool,
+        typer.Option("--calibrated", help="Classification: scores that mean what they say (bothways calibrate)."),
+    ] = False,
+    abstain_at_risk: Annotated[
+        float | None,
+        typer.Option(help="Classification: no label where more than this share of answers would be wrong, as 0.02."),
+    ] = None,
     long_input: Annotated[
         str, typer.Option(help="Texts longer than the model reads: window, truncate or error.")
     ] = "window",
@@ -94,6 +102,8 @@ def predict_command(
         multi_label=multi_label,
         aggregation=aggregation,
         question=question,
+        calibrated=calibrated,
+        abstain_at_risk=abstain_at_risk,
     )
     way = row_task(task or made_for(str(given.model)))
     asked.check(way)

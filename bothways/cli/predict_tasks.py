@@ -22,6 +22,8 @@ class Asked:
     multi_label: bool
     aggregation: str | None
     question: str | None = None
+    calibrated: bool = False
+    abstain_at_risk: float | None = None
 
     def check(self, way: RowTask) -> None:
         """Refuse options of other tasks, before any work."""
@@ -216,6 +218,13 @@ def _is_multi_label(config: Any) -> bool:
 
 
 def _label_options(asked: Asked, config: Any) -> dict[str, Any]:
+    sure: dict[str, Any] = {"calibrated": True} if asked.calibrated else {}
+    if asked.abstain_at_risk is not None:
+        sure["abstain_at_risk"] = asked.abstain_at_risk
+    return sure | _top_labels(asked, config)
+
+
+def _top_labels(asked: Asked, config: Any) -> dict[str, Any]:
     if _is_multi_label(config) or asked.top_k == 0:
         return {"top_k": None}
     return {} if asked.top_k is None else {"top_k": asked.top_k}
@@ -282,7 +291,13 @@ def _none(asked: Asked, config: Any) -> dict[str, Any]:
 ROW_TASKS = {
     way.task: way
     for way in (
-        RowTask(task="text-classification", read=_texts, options=_label_options, line=_label_line, takes=("top_k",)),
+        RowTask(
+            task="text-classification",
+            read=_texts,
+            options=_label_options,
+            line=_label_line,
+            takes=("top_k", "calibrated", "abstain_at_risk"),
+        ),
         RowTask(
             task="token-classification",
             read=single_texts,

@@ -1,7 +1,7 @@
 """Scores that mean what they say, answers or none at a bounded risk, and sets of labels: what a calibration adds.
 
-A calibration lies in the configuration, where ``bothways train`` and ``bothways calibrate`` put it. Scores of models
-without one are the ecosystem's to the last digit.
+A calibration lies in the configuration, where ``bothways train`` and ``bothways calibrate`` put it. It is used where it
+is asked for: scores are the ecosystem's to the last digit otherwise.
 
 Shapes: n texts, C labels.
 """
@@ -9,7 +9,7 @@ Shapes: n texts, C labels.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -31,10 +31,10 @@ def read_calibration(model: Any) -> Calibration | None:
     try:
         found = Calibration.from_json(values)
     except ConfigError as problem:
-        logger.warning("%s Scores stay as they are.", problem)
+        logger.warning("%s It is not used.", problem)
         return None
     if found.labels != model.config.num_labels or not same_head(found.head, head_sketch(model)):
-        logger.warning("%s was made for other weights than these. Scores stay as they are. %s", CONFIG_KEY, REMEDY)
+        logger.warning("%s was made for other weights than these, and is not used. %s", CONFIG_KEY, REMEDY)
         return None
     return found
 
@@ -48,18 +48,17 @@ def take_options(given: dict[str, Any]) -> dict[str, Any]:
     changes = {name: given.pop(name) for name in OPTIONS if name in given}
     calibrated = changes.get("calibrated")
     if calibrated is not None and not isinstance(calibrated, bool):
-        raise InputError(f"calibrated is {calibrated!r}; expected True, False, or None for what the model has.")
+        raise InputError(f"calibrated is {calibrated!r}; expected True or False.")
     if changes.get("abstain_at_risk") is not None and changes.get("conformal") is not None:
         raise InputError("abstain_at_risk gives one label or none and conformal a set of labels. Pass one of them.")
     return changes
 
 
-def in_use(calibration: Calibration | None, options: Any) -> Calibration | None:
-    """The calibration that a call uses.
-
-    A function that the caller chose is applied to the logits as it is, unless ``calibrated`` is True.
+def in_use(read: Callable[[], Calibration | None], options: Any) -> Calibration | None:
+    """The calibration that a call uses, if it asks for one.
 
     Args:
+        read: gives the model's.
         options: of the call, with ``calibrated``, ``abstain_at_risk``, ``conformal``, ``top_k``, ``nested`` and
             ``function_to_apply``.
 
@@ -69,15 +68,15 @@ def in_use(calibration: Calibration | None, options: Any) -> Calibration | None:
     asked = next((name for name in ("abstain_at_risk", "conformal") if getattr(options, name) is not None), None)
     if asked is not None:
         _check_form(asked, options)
-    wanted = options.calibrated or asked is not None
-    if calibration is None and wanted:
+    if not options.calibrated and asked is None:
+        return None
+    calibration = read()
+    if calibration is None:
         raise InputError(
             f"{asked or 'calibrated=True'} needs to know how sure the model may be, which its configuration does not "
             "tell. Measure it on labelled texts: `bothways calibrate MODEL FILE`."
         )
-    if wanted:
-        return calibration
-    return None if options.calibrated is False or options.function_to_apply is not None else calibration
+    return calibration
 
 
 def with_abstention(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from bothways.pipelines.sureness import (
     with_abstention,
     with_intervals,
 )
+from bothways.tasks.calibration import Calibration
 from bothways.tasks.encoded import EncodedTexts
 from bothways.tasks.text_classification import FUNCTIONS, decode, default_function, named_scores, top_labels
 
@@ -37,7 +39,7 @@ class ClassificationOptions(TextOptions):
             label alone, or with ``top_k`` None (``return_all_scores``) all in the order of the model.
         function_to_apply: name of the function from logits to scores; None for what suits the model.
         details: add ``n_tokens``, ``n_windows`` and ``truncated`` to every result.
-        calibrated: whether scores are calibrated; None where the model has a calibration.
+        calibrated: whether scores are calibrated; None is no, and yields to the two options below.
         abstain_at_risk: the share of wrong answers above which none is given; None for always an answer.
         conformal: the share of texts whose set of labels may miss the right one; None for no sets.
     """
@@ -59,10 +61,10 @@ class TextClassificationPipeline(Pipeline):
     ``window_overlap``. A text that is longer than the model reads is divided into overlapping windows, and its scores
     are the mean over them, unless the caller asks to truncate.
 
-    A model that ``bothways train`` or ``bothways calibrate`` wrote knows how sure it may be. Its scores are calibrated
-    unless ``calibrated=False`` or a function is asked for, and it takes two more options: ``abstain_at_risk=0.02``
-    gives ``{"label": None, "score": …, "abstain": True}`` where an answer would be too risky for at most 2 % mistakes,
-    with 95 % confidence; ``conformal=0.1`` gives for each text the list of labels, best first, that holds the right one
+    A model that ``bothways train`` or ``bothways calibrate`` wrote knows how sure it may be, and takes three more
+    options: ``calibrated=True`` gives scores that mean what they say; ``abstain_at_risk=0.02`` gives
+    ``{"label": None, "score": …, "abstain": True}`` where an answer would be too risky for at most 2 % mistakes, with
+    95 % confidence; ``conformal=0.1`` gives for each text the list of labels, best first, that holds the right one
     for at least 90 % of texts (of a model that answers with numbers: ``interval``). Both are for texts such as those
     that the calibration was made on.
 
@@ -79,7 +81,11 @@ class TextClassificationPipeline(Pipeline):
         if stated is not None and "top_k" not in options:
             options.setdefault("return_all_scores", stated)
         super().__init__(model, tokenizer, **options)
-        self.calibration = read_calibration(self.model)
+
+    @cached_property
+    def calibration(self) -> Calibration | None:
+        """The model's; None where it has none of its own."""
+        return read_calibration(self.model)
 
     def __call__(self, inputs: Any, **options: Any) -> Any:
         """Classify. Inputs are texts, ``{"text": …, "text_pair": …}``, lists or streams of them; see ``Pipeline``."""
@@ -118,7 +124,7 @@ class TextClassificationPipeline(Pipeline):
 
     def _results(self, scores: np.ndarray, options: ClassificationOptions) -> Iterator[Any]:
         names = self.model.config.id2label
-        calibration = in_use(self.calibration, options)
+        calibration = in_use(lambda: self.calibration, options)
         if calibration is not None:
             scores = calibration.scores(scores)
             if options.conformal is not None and calibration.kind != "regression":

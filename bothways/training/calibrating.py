@@ -65,7 +65,7 @@ def calibrate(
 ) -> Calibrated:
     """Measure on labelled data how sure a model may be, and store what classification can use of it with the model.
 
-    Scores of a classifier's pipeline are calibrated from then on, and it takes ``abstain_at_risk`` and ``conformal``.
+    A classifier's pipeline then takes ``calibrated=True``, ``abstain_at_risk`` and ``conformal``.
     The labels that it gives stay the same. Nothing but one key of ``config.json`` is written. Of entities and answers
     the confidences are measured, and nothing is stored.
 

@@ -52,11 +52,30 @@ def test_one_key_of_the_configuration_is_written_and_used(own, held, command, tm
 
     texts = [text for text, _ in sentences(60, seed=21)]
     pipe = pipeline("text-classification", model=str(own), device=-1)
-    honest, raw = pipe(texts), pipe(texts, calibrated=False)
+    honest, raw = pipe(texts, calibrated=True), pipe(texts)
     assert [e["label"] for e in honest] == [e["label"] for e in raw]
     assert np.mean([e["score"] for e in honest]) < np.mean([e["score"] for e in raw])  # 15 % of the labels are wrong
     assert all(1 <= len(labels) <= 2 for labels in pipe(texts, conformal=0.1))
     assert set(pipe(texts[0], abstain_at_risk=0.4)[0]) == {"label", "score", "abstain"}
+
+
+def test_predict_asks_for_it(own, held, command, tmp_path):
+    (tmp_path / "texts.txt").write_text("\n".join(text for text, _ in sentences(20, seed=21)) + "\n")
+
+    def scores(*options):
+        code, out, err = command("predict", own, tmp_path / "texts.txt", "--precision", "float32", *options)
+        assert code == 0, err
+        return [json.loads(line) for line in out.splitlines()]
+
+    before = scores()
+    assert command("calibrate", own, held)[0] == 0
+    assert scores() == before
+    calibrated = scores("--calibrated")
+    assert [line["label"] for line in calibrated] == [line["label"] for line in before]
+    assert [line["score"] for line in calibrated] != [line["score"] for line in before]
+    assert {line["abstain"] for line in scores("--abstain-at-risk", "0.4")} <= {True, False}
+    code, _, err = command("predict", own, tmp_path / "texts.txt", "--abstain-at-risk", "1.5")
+    assert code != 0 and "1.5" in err
 
 
 def test_other_texts_are_measured_on_and_the_copy_is_whole(own, held, command, tmp_path):

@@ -40,7 +40,7 @@ def with_calibration(pipe, directory, **changes):
         delattr(pipe.model.config, CONFIG_KEY)
     setattr(pipe.model.config, CONFIG_KEY, calibration(pipe, **changes).to_json())
     pipe.save_pretrained(directory)
-    return pipeline("text-classification", model=str(directory), device=-1)
+    return pipeline("text-classification", model=str(directory), device=-1, calibrated=True)
 
 
 @pytest.fixture
@@ -60,17 +60,12 @@ def test_scores_are_tempered_and_labels_stay(plain, sure):
         assert [e["score"] for e in other] == pytest.approx((roots / roots.sum()).tolist(), abs=1e-6)
 
 
-def test_it_can_be_switched_off_in_the_call_and_at_the_beginning(plain, sure, tmp_path):
-    assert sure(ALL, calibrated=False) == plain(ALL) != sure(ALL)
-    off = pipeline("text-classification", model=str(tmp_path / "sure"), device=-1, calibrated=False)
-    assert off(ALL) == plain(ALL)
-    assert off(ALL, calibrated=True) == sure(ALL)
-
-
-def test_a_function_that_is_asked_for_is_applied_to_the_logits(plain, sure):
-    for function in ("none", "softmax", "sigmoid"):
-        assert sure(ALL, function_to_apply=function) == plain(ALL, function_to_apply=function)
-    assert sure(ALL, function_to_apply="softmax", calibrated=True) == sure(ALL)
+def test_scores_stay_the_ecosystems_until_others_are_asked_for(plain, sure, tmp_path):
+    off = pipeline("text-classification", model=str(tmp_path / "sure"), device=-1)
+    for function in (None, "none", "softmax", "sigmoid"):
+        assert off(ALL, function_to_apply=function) == plain(ALL, function_to_apply=function)
+    assert off(ALL, calibrated=True) == sure(ALL) != plain(ALL)
+    assert sure(ALL, calibrated=False) == plain(ALL)
 
 
 def test_windows_of_long_texts_are_calibrated_together(plain, sure):
@@ -150,9 +145,10 @@ def test_the_reference_loads_and_keeps_what_it_does_not_know(sure, tmp_path, rec
     for name in ("vocab.txt", "tokenizer_config.json", "tokenizer.json"):
         shutil.copy(tmp_path / "sure" / name, tmp_path / "again" / name)
     assert not [w for w in recwarn if CONFIG_KEY in str(w.message)]
-    assert pipeline("text-classification", model=str(tmp_path / "again"), device=-1)(ALL) == sure(ALL)
     sure.save_pretrained(tmp_path / "ours")
-    assert pipeline("text-classification", model=str(tmp_path / "ours"), device=-1)(ALL) == sure(ALL)
+    for name in ("again", "ours"):
+        loaded = pipeline("text-classification", model=str(tmp_path / name), device=-1)
+        assert loaded(ALL, calibrated=True) == sure(ALL)
 
 
 def test_weights_that_changed_since_are_noticed(plain, sure, tmp_path, caplog):
@@ -161,14 +157,17 @@ def test_weights_that_changed_since_are_noticed(plain, sure, tmp_path, caplog):
         model.classifier.weight.add_(1e-2)
     with caplog.at_level(logging.WARNING, "bothways"):
         changed = pipeline("text-classification", model=model, tokenizer=plain.tokenizer, device=-1)
+        changed(ALL)
+        assert not caplog.text
+        with pytest.raises(InputError, match="calibrated=True needs to know how sure"):
+            changed(ALL, calibrated=True)
     assert changed.calibration is None and "other weights" in caplog.text
-    assert changed(ALL[0], function_to_apply="softmax") == changed(ALL[0])
 
 
 def test_a_damaged_calibration_leaves_scores_as_they_are(plain, tmp_path, caplog):
     broken = with_calibration(plain, tmp_path / "broken", temperatures=(1.0, 2.0))
     assert broken.calibration is None and "values that cannot be" in caplog.text
-    assert broken(ALL) == plain(ALL)
+    assert broken(ALL, calibrated=False) == plain(ALL)
 
 
 def test_several_labels_keep_their_halves(models, tmp_path):
