@@ -285,7 +285,8 @@ def _undecodable(name: str, line: int, offset: int, problem: UnicodeDecodeError,
     byte = problem.object[problem.start] if problem.start < len(problem.object) else 0
     return DataError(
         f"{name}, line {line}: byte 0x{byte:02x} at offset {offset} is not {encoding.upper()} ({problem.reason}). "
-        f"Convert the file ('iconv -f latin1 -t utf-8 {name}') or name its encoding (--encoding latin-1)."
+        f"If it is text of another encoding, convert it ('iconv -f latin1 -t utf-8 {name}') or name that (--encoding "
+        "latin-1); a binary file cannot be read."
     )
 
 

@@ -206,9 +206,17 @@ def listed(
     names: Sequence[Hashable],
     labels: Sequence[Any],
     rows: Sequence[int] | None = None,
+    *,
+    shown: Callable[[Any, Hashable], tuple[str, str]] | None = None,
 ) -> list[Suspect]:
-    """The suspected labels of a part, at most 1,000, the most suspicious first."""
+    """The suspected labels of a part, at most 1,000, the most suspicious first.
+
+    Args:
+        shown: from what a text is labelled with, and the better label, to both in words; by default of one label each.
+    """
+    words = one_label if shown is None else shown
     found = [int(i) for i in ranking.order if ranking.suspected[i]][:MOST_SUSPECTS]
+    said = [words(labels[i], names[ranking.better[i]]) for i in found]
     return [
         Suspect(
             part=part,
@@ -216,13 +224,18 @@ def listed(
             row=rows[i] if rows is not None and rows[i] else None,
             text=shortened(texts[i]),
             pair=shortened(pairs[i] or "") if pairs is not None else None,
-            given=shown_answer("single", labels[i]),
-            better=shown_answer("single", names[ranking.better[i]]),
+            given=given,
+            better=better,
             given_probability=float(ranking.own[i]),
             better_probability=float(ranking.other[i]),
         )
-        for i in found
+        for i, (given, better) in zip(found, said, strict=True)
     ]
+
+
+def one_label(given: Any, better: Hashable) -> tuple[str, str]:
+    """A label and a better one in words."""
+    return shown_answer("single", given), shown_answer("single", better)
 
 
 def together(parts: Iterable[tuple[Ranking, list[Suspect], str, int]]) -> LabelErrors | None:

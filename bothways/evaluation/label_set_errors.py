@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bothways.evaluation.analysis import shortened, shown_answer, shown_label
-from bothways.evaluation.label_errors import FEWEST_OF_LABEL, MOST_SUSPECTS, Ranking, Suspect, folds_of
+from bothways.evaluation.analysis import shown_answer, shown_label
+from bothways.evaluation.label_errors import FEWEST_OF_LABEL, Ranking, folds_of
 from bothways.evaluation.label_models import classifier, features_of
 
 
@@ -82,28 +82,7 @@ def marked_labels(labels: Sequence[Sequence[Hashable]], names: Sequence[Hashable
     return marks
 
 
-def listed_sets(
-    ranking: Ranking,
-    part: str,
-    texts: Sequence[str],
-    pairs: Sequence[str | None] | None,
-    names: Sequence[Hashable],
-    labels: Sequence[Any],
-    rows: Sequence[int] | None = None,
-) -> list[Suspect]:
-    """The suspected sets of labels of a part, at most 1,000, the most suspicious first."""
-    found = [int(i) for i in ranking.order if ranking.suspected[i]][:MOST_SUSPECTS]
-    return [
-        Suspect(
-            part=part,
-            number=i + 1,
-            row=rows[i] if rows is not None and rows[i] else None,
-            text=shortened(texts[i]),
-            pair=shortened(pairs[i] or "") if pairs is not None else None,
-            given=shown_answer("multi", labels[i]),
-            better=f"{'without' if (label := names[ranking.better[i]]) in labels[i] else 'also'} {shown_label(label)}",
-            given_probability=float(ranking.own[i]),
-            better_probability=float(ranking.other[i]),
-        )
-        for i in found
-    ]
+def several_labels(given: Any, label: Hashable) -> tuple[str, str]:
+    """A set of labels in words, and what it has too many or too few; see ``label_errors.listed``."""
+    change = "without" if label in given else "also"
+    return shown_answer("multi", given), f"{change} {shown_label(label)}"

@@ -92,7 +92,7 @@ class Calibration:
         return found_now
 
 
-REMEDY = "`bothways calibrate MODEL FILE` makes a new one; calibrated=False leaves scores as they are."
+REMEDY = "`bothways calibrate MODEL FILE` makes a new one."
 
 _TABLES: dict[str, Any] = {
     "temperatures": float,

@@ -28,7 +28,7 @@ from bothways.evaluation.label_errors import (
     rank_labels,
     together,
 )
-from bothways.evaluation.label_set_errors import cross_fitted_sets, listed_sets, marked_labels, rank_label_sets
+from bothways.evaluation.label_set_errors import cross_fitted_sets, marked_labels, rank_label_sets, several_labels
 from bothways.evaluation.learning_curve import FEWEST, LearningCurve, learning_curve, no_curve, parts_of
 from bothways.evaluation.marked import MarkedText, marked_answers, marked_entities
 from bothways.evaluation.name_errors import name_errors
@@ -201,7 +201,7 @@ def _singles(task: TrainingTask, part: str, labels: Any, blocks: Blocks, sentenc
 
 def _sets(task: TrainingTask, part: str, marks: Any, probabilities: Any, sentence: str) -> CrossFitted:
     ranking = rank_label_sets(marks, probabilities)
-    return ranking, listed_sets(ranking, part, *_shown(task)), sentence, len(marks)
+    return ranking, listed(ranking, part, *_shown(task), shown=several_labels), sentence, len(marks)
 
 
 def _shown(task: TrainingTask) -> tuple[Any, ...]:

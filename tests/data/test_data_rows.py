@@ -157,8 +157,8 @@ def test_bytes_that_are_not_utf8(tmp_path: Path, name: str) -> None:
     start = b'text,label\nok,1\n"caf' if name == "a.csv" else b'[\n{"text":\n"caf'
     message = fails(write(tmp_path / name, start + b'\xe9",0\n'))
     assert f"a{name[1:]}, line 3: byte 0xe9 at offset {len(start)} is not UTF-8" in message
-    assert "iconv" in message
-    assert "--encoding" in message
+    assert "If it is text of another encoding, convert it ('iconv" in message
+    assert "--encoding latin-1); a binary file cannot be read." in message
 
 
 def test_offset_counts_the_mark_and_earlier_chunks(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from bothways.evaluation.label_errors import (
     rank_labels,
     together,
 )
-from bothways.evaluation.label_set_errors import cross_fitted_sets, listed_sets, marked_labels, rank_label_sets
+from bothways.evaluation.label_set_errors import cross_fitted_sets, marked_labels, rank_label_sets, several_labels
 from bothways.evaluation.name_errors import name_errors
 
 
@@ -125,7 +125,7 @@ def test_missing_and_surplus_labels_of_several():
     assert np.isin(flipped, ranking.order[: n // 10]).mean() >= 0.8
     labels = [tuple(name for name, has in zip(names, row, strict=True) if has) for row in noisy]
     assert (marked_labels(labels, names) == noisy).all()
-    found = listed_sets(ranking, "training", texts, None, names, labels)
+    found = listed(ranking, "training", texts, None, names, labels, shown=several_labels)
     assert {suspect.better.split()[0] for suspect in found} == {"also", "without"}
     for suspect in found:
         word, label = suspect.better.split()
