@@ -273,9 +273,9 @@ def test_options_named_in_the_text_exist():
 def known_options() -> dict[str, set[str]]:
     import typer.main
 
-    from bothways.cli import app
+    from bothways.cli import application
 
-    verbs = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    verbs = typer.main.get_command(application()).commands  # type: ignore[attr-defined]
     return {name: options_of(verb) | {"--help"} for name, verb in verbs.items()}
 
 
