@@ -5,6 +5,7 @@ python -m recipes.box.nli --data DIR --output DIR
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,24 +22,40 @@ NEWS_ROWS = 1_000
 
 
 def prepare(data: Path, place: Path) -> tuple[list[Path], Path, list[Held]]:
-    """Premise and hypothesis under the same names everywhere."""
+    """Premise and hypothesis under the same names everywhere.
 
-    def written(name: str, file: str) -> Path:
-        return write_rows(place / f"{name}.jsonl", pairs(json_rows(data_file(data, "nli", file))))
+    The training part of MultiNLI has half as many pairs as its dev part: of dev a quarter is kept to score on, an
+    eighth to choose the epoch by, and the rest is trained on. All pairs with one premise go the same way.
+    """
 
-    train = [
-        written("multinli", "multinli_train.jsonl.gz"),
-        written("snli", "snli_cad_train.jsonl.gz"),
-        written("sick", "sick_train.jsonl.gz"),
-        written("rte", "rte123_train.jsonl.gz"),
-    ]
-    chooses = written("snli-dev", "snli_cad_dev.jsonl.gz")
-    held = [
-        Held(name="MultiNLI, sample of dev", file=written("multinli-dev", "multinli_dev.jsonl.gz"), metrics=ACCURACY),
-        Held(name="SNLI with revisions, dev", file=chooses, metrics=ACCURACY),
-        Held(name="SICK trial", file=written("sick-trial", "sick_trial.jsonl.gz"), metrics=ACCURACY),
-    ]
-    return train, chooses, held
+    def read(file: str) -> list[dict[str, str]]:
+        return list(pairs(json_rows(data_file(data, "nli", file))))
+
+    genres, scored, chooses = read("multinli_train.jsonl.gz"), [], []
+    for row in read("multinli_dev.jsonl.gz"):
+        eighth = zlib.crc32(row["premise"].encode()) % 8
+        (scored if eighth < 2 else chooses if eighth == 2 else genres).append(row)
+    kept = {row["premise"] for row in (*scored, *chooses)}
+    genres = [row for row in genres if row["premise"] not in kept]
+    train = {
+        "multinli": genres,
+        "snli": read("snli_cad_train.jsonl.gz"),
+        "sick": read("sick_train.jsonl.gz"),
+        "rte": read("rte123_train.jsonl.gz"),
+    }
+    held = {
+        "MultiNLI, a quarter of the dev sample": ("multinli-held", scored),
+        "SNLI with revisions, dev": ("snli-dev", read("snli_cad_dev.jsonl.gz")),
+        "SICK trial": ("sick-trial", read("sick_trial.jsonl.gz")),
+    }
+    return (
+        [write_rows(place / f"{name}.jsonl", rows) for name, rows in train.items()],
+        write_rows(place / "multinli-chooses.jsonl", chooses),
+        [
+            Held(name=title, file=write_rows(place / f"{name}.jsonl", rows), metrics=ACCURACY)
+            for title, (name, rows) in held.items()
+        ],
+    )
 
 
 def pairs(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, str]]:
@@ -85,16 +102,16 @@ RECIPE = Recipe(
     name="minilm-l6-nli",
     task="text-classification",
     rank=20,
-    settings={"epochs": 6, "learning_rate": 1e-3, "batch_size": 32, "max_length": 160, "warmup": 0.06},
+    settings={"epochs": 5, "learning_rate": 1e-3, "batch_size": 32, "max_length": 160, "warmup": 0.06},
     sources=(
         Source(
             name="MultiNLI, sample of TaxiNLI",
-            used="training (train), scores (dev)",
+            used="training (train and five eighths of dev), choice of the epoch (an eighth), scores (a quarter)",
             licence="Computational Use of Data Agreement v1.0",
         ),
         Source(
             name="SNLI, sample with counterfactual revisions",
-            used="training (train), choice of the epoch and scores (dev)",
+            used="training (train), scores (dev)",
             licence="Apache 2.0",
         ),
         Source(name="SICK", used="training (train), scores (trial)", licence="CC BY-NC-SA 3.0"),
@@ -106,7 +123,7 @@ RECIPE = Recipe(
     answer=answer,
     further=news,
     remarks=(
-        "It has learned from 16,000 pairs, a thirtieth of what larger models of this kind have: its probabilities for "
+        "It has learned from 20,000 pairs, a fortieth of what larger models of this kind have: its probabilities for "
         "labels of your own are a ranking more than a measure.",
     ),
 )

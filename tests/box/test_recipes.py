@@ -47,8 +47,10 @@ def data(tmp_path) -> Path:
         {"text_a": "a cat", "text_b": "the film", "label": label}
         for label in ("entailment", "neutral", "contradiction", "not_entailment")
     ]
-    for name in ("multinli_train", "multinli_dev", "snli_cad_train", "snli_cad_dev", "sick_train", "sick_trial"):
+    for name in ("multinli_train", "snli_cad_train", "snli_cad_dev", "sick_train", "sick_trial"):
         put(root / f"nli/{name}.jsonl.gz", pairs[:3])
+    dev = [pair | {"text_a": f"{pair['text_a']} {n}"} for n in range(30) for pair in pairs[:3]]
+    put(root / "nli/multinli_dev.jsonl.gz", dev)
     put(root / "nli/rte123_train.jsonl.gz", [pairs[0], pairs[3]])
     put(root / "ag_news/train.jsonl.gz", [{"text": "good film", "label": label} for label in nli.NEWS])
     return root
@@ -133,9 +135,18 @@ def test_a_recipe_finds_the_same_files_again(data, tmp_path):
 def test_pairs_have_three_labels(data, tmp_path):
     files, chooses, held = nli.prepare(data, tmp_path)
     rows = [row for file in files for row in sentiment.plain_rows(file)]
-    assert {row["label"] for row in rows} == set(nli.LABELS) and len(rows) == 10
+    assert {row["label"] for row in rows} == set(nli.LABELS)
     assert list(rows[0]) == ["premise", "hypothesis", "label"]
-    assert held[0].name.startswith("MultiNLI") and chooses == held[1].file
+    assert [one.name.split(",")[0] for one in held] == ["MultiNLI", "SNLI with revisions", "SICK trial"]
+
+
+def test_a_premise_of_multinli_is_trained_on_or_scored(data, tmp_path):
+    files, chooses, held = nli.prepare(data, tmp_path)
+    assert files[0].name == "multinli.jsonl"
+    parts = [sentiment.plain_rows(file) for file in (files[0], chooses, held[0].file)]
+    premises = [{row["premise"] for row in rows} for rows in parts]
+    assert all(premises) and sum(map(len, premises)) == len(set().union(*premises)) == 31
+    assert sum(map(len, parts)) == 3 + 90
 
 
 def test_types_of_entities_are_mapped(tmp_path):
