@@ -57,6 +57,13 @@ def predict_command(
         float | None,
         typer.Option(help="Classification: no label where more than this share of answers would be wrong, as 0.02."),
     ] = None,
+    conformal: Annotated[
+        float | None,
+        typer.Option(
+            help="Classification: for each text the set of labels that misses the right one in at most this share of "
+            "texts, as 0.1; of a model that answers with numbers an interval."
+        ),
+    ] = None,
     long_input: Annotated[
         str, typer.Option(help="Texts longer than the model reads: window, truncate or error.")
     ] = "window",
@@ -104,6 +111,7 @@ def predict_command(
         question=question,
         calibrated=calibrated,
         abstain_at_risk=abstain_at_risk,
+        conformal=conformal,
     )
     way = row_task(task or made_for(str(given.model)))
     asked.check(way)

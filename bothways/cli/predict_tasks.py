@@ -24,6 +24,7 @@ class Asked:
     question: str | None = None
     calibrated: bool = False
     abstain_at_risk: float | None = None
+    conformal: float | None = None
 
     def check(self, way: RowTask) -> None:
         """Refuse options of other tasks, before any work."""
@@ -221,6 +222,9 @@ def _label_options(asked: Asked, config: Any) -> dict[str, Any]:
     sure: dict[str, Any] = {"calibrated": True} if asked.calibrated else {}
     if asked.abstain_at_risk is not None:
         sure["abstain_at_risk"] = asked.abstain_at_risk
+    if asked.conformal is not None:
+        sure["conformal"] = asked.conformal
+        return sure if asked.top_k is None else sure | {"top_k": asked.top_k}
     return sure | _top_labels(asked, config)
 
 
@@ -296,7 +300,7 @@ ROW_TASKS = {
             read=_texts,
             options=_label_options,
             line=_label_line,
-            takes=("top_k", "calibrated", "abstain_at_risk"),
+            takes=("top_k", "calibrated", "abstain_at_risk", "conformal"),
         ),
         RowTask(
             task="token-classification",

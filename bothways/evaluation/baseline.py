@@ -1,7 +1,9 @@
 """The model every other model has to beat: TF-IDF with a linear model, trained in seconds, and the majority answer.
 
 C = 10 was chosen once, on hold-outs of the training files: SST-2 sentences 0.80, Banking77 0.88, BBC news 0.97; values
-from 3 to 30 differ by less than a point.
+from 3 to 30 differ by less than a point. Each label has its own regression, fitted by stochastic gradient descent: on
+SST-2, AG News, 20 Newsgroups and Banking77 within half a point of a multinomial one fitted by L-BFGS, or above it, in a
+twentieth of the time; of thousands of labels only this one comes to an end.
 """
 
 from __future__ import annotations
@@ -24,8 +26,10 @@ from bothways.evaluation.scores import Kind
 INVERSE_REGULARISATION = 10.0
 RIDGE = 1.0
 MAX_TERMS = 200_000
-MAX_WEIGHTS = 4_000_000  # terms x labels: the solver keeps about twenty vectors of this size
-MAX_ITERATIONS = 100
+MAX_WEIGHTS = 4_000_000  # terms x labels
+MAX_ITERATIONS = 100  # of the ridge regression
+PASSES, FEWEST_PASSES = 20, 2  # over the texts
+MAX_UPDATES = 50_000_000  # texts x labels x passes, about ten seconds; above there are fewer passes
 BASELINE_NAMES = {
     "single": "TF-IDF + logistic regression",
     "multi": "TF-IDF + logistic regression",
@@ -83,6 +87,7 @@ class Baseline:
             return Predictions(labels=tuple(float(value) for value in scores[:, 0]))
         if self.kind == "multi":
             return _labels_above_half(1 / (1 + np.exp(-scores.clip(-50, 50))), self.label_names)
+        scores = -np.logaddexp(0, -scores)  # logarithms of what each label's own regression says
         probabilities = np.exp(scores - scores.max(axis=1, keepdims=True))
         probabilities /= probabilities.sum(axis=1, keepdims=True)
         best = probabilities.argmax(axis=1)
@@ -168,17 +173,17 @@ def _targets(kind: Kind, labels: Sequence[Any], names: tuple[Hashable, ...]) -> 
 
 
 def _fit_single(features: Any, marks: NDArray[np.bool_], seed: int) -> tuple[NDArray, NDArray]:
-    """Multinomial logistic regression. Labels without an example get the probability 0."""
+    """One logistic regression a label, against all others. Labels without an example get the probability 0."""
     seen = np.flatnonzero(marks.any(axis=0))
     weights = np.zeros((features.shape[1], marks.shape[1]), dtype=np.float32)
     bias = np.full(marks.shape[1], -np.inf)
     bias[seen] = 0.0
     if len(seen) > 1:
-        model = _logistic_regression(seed).fit(features, marks.argmax(axis=1))
-        if len(seen) == 2:  # one row of weights speaks for the second label
-            weights[:, seen[1]], bias[seen[1]] = model.coef_[0], model.intercept_[0]
-        else:
-            weights[:, seen], bias[seen] = model.coef_.T, model.intercept_
+        model = _logistic_regression(features, marks.argmax(axis=1), seed, labels=len(seen))
+        coefficients, intercepts = model.coef_, model.intercept_
+        if len(seen) == 2:  # one regression speaks for both
+            coefficients, intercepts = np.vstack([-coefficients, coefficients]), np.append(-intercepts, intercepts)
+        weights[:, seen], bias[seen] = coefficients.T, intercepts
     return weights, bias
 
 
@@ -187,7 +192,7 @@ def _fit_multi(features: Any, marks: NDArray[np.bool_], seed: int) -> tuple[NDAr
     weights = np.zeros((features.shape[1], marks.shape[1]), dtype=np.float32)
     bias = np.where(marks.all(axis=0), np.inf, -np.inf)
     for column in np.flatnonzero(marks.any(axis=0) & ~marks.all(axis=0)):
-        model = _logistic_regression(seed).fit(features, marks[:, column])
+        model = _logistic_regression(features, marks[:, column], seed, labels=marks.shape[1])
         weights[:, column], bias[column] = model.coef_[0], model.intercept_[0]
     return weights, bias
 
@@ -200,10 +205,18 @@ def _fit_regression(features: Any, values: NDArray[np.float64], seed: int) -> tu
     return model.coef_[:, None], np.array([model.intercept_])
 
 
-def _logistic_regression(seed: int) -> Any:
-    from sklearn.linear_model import LogisticRegression
+def _logistic_regression(features: Any, targets: NDArray, seed: int, *, labels: int) -> Any:
+    from sklearn.linear_model import SGDClassifier
 
-    return LogisticRegression(C=INVERSE_REGULARISATION, max_iter=MAX_ITERATIONS, random_state=seed)
+    n = len(targets)
+    model = SGDClassifier(
+        loss="log_loss",
+        alpha=1 / (INVERSE_REGULARISATION * n),
+        max_iter=int(np.clip(MAX_UPDATES // (n * labels), FEWEST_PASSES, PASSES)),
+        tol=None,
+        random_state=seed,
+    )
+    return model.fit(features, targets)
 
 
 @contextmanager

@@ -25,6 +25,9 @@ PARTS = ((16, 3), (8, 2), (4, 2), (2, 1))
 FEWEST = 160
 """Training examples from which a curve is drawn."""
 
+MOST_ANSWERS = 10_000_000
+"""Training examples x labels up to which one is drawn; above, training again and again would take minutes."""
+
 FEWEST_JUDGED = 50
 POINT = 0.01
 FAR = 100
@@ -124,9 +127,16 @@ def learning_curve(
     return _carried_on(np.asarray(sizes, dtype=float), scores, draws, about, metric, seed)
 
 
-def no_curve(n: int, judged: int, *, name: str, measure: str, items: str) -> LearningCurve:
-    """What there is to say of too few examples."""
-    return LearningCurve(name=name, measure=measure, items=items, steps=(), answer=_too_little(n, judged, items))
+def no_curve(n: int, judged: int, *, name: str, measure: str, items: str, n_labels: int = 1) -> LearningCurve:
+    """What there is to say of too few examples, or of very many with many labels."""
+    if n * n_labels > MOST_ANSWERS:
+        answer = (
+            f"It was not tried: to train the baseline again and again on {n:,} {items} with {n_labels:,} labels would "
+            "take minutes."
+        )
+    else:
+        answer = _too_little(n, judged, items)
+    return LearningCurve(name=name, measure=measure, items=items, steps=(), answer=answer)
 
 
 def fit_power_law(

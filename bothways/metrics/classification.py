@@ -14,6 +14,8 @@ from typing import Any
 
 from bothways.errors import InputError
 
+MOST_IN_MATRIX = 200
+
 
 def classification_scores(gold: Sequence[str], predicted: Sequence[str], labels: Sequence[str]) -> dict[str, Any]:
     """Scores for one label an example.
@@ -24,8 +26,8 @@ def classification_scores(gold: Sequence[str], predicted: Sequence[str], labels:
 
     Returns:
         ``examples``, ``accuracy``, ``macro_f1``, ``micro_f1`` (equal to accuracy), ``weighted_f1``, ``mcc``,
-        ``per_label`` (label → precision, recall, f1, support, predicted), ``labels``, and ``confusion``
-        (rows gold, columns predicted; counts).
+        ``per_label`` (label → precision, recall, f1, support, predicted), ``labels``, and up to 200 labels
+        ``confusion`` (rows gold, columns predicted; counts): of 5,000 labels that would be 25 million numbers.
 
     Raises:
         InputError: no examples, lists of different lengths, a label twice or not in ``labels``.
@@ -34,17 +36,15 @@ def classification_scores(gold: Sequence[str], predicted: Sequence[str], labels:
     _check_lengths(gold, predicted)
     for name, values in (("gold", gold), ("predicted", predicted)):
         _check_known(name, values, index)
-    size = len(labels)
-    confusion = [[0] * size for _ in range(size)]
-    for (truth, guess), count in Counter(zip(gold, predicted, strict=True)).items():
-        confusion[index[truth]][index[guess]] = count
-    hits = [confusion[i][i] for i in range(size)]
-    support = [sum(row) for row in confusion]
-    guessed = [sum(column) for column in zip(*confusion, strict=True)]
+    cells = Counter(zip(gold, predicted, strict=True))
+    supports, guesses = Counter(gold), Counter(predicted)
+    hits = [cells[label, label] for label in labels]
+    support = [supports[label] for label in labels]
+    guessed = [guesses[label] for label in labels]
     total = len(gold)
     per_label = _per_label(labels, hits, support, guessed)
     accuracy = sum(hits) / total
-    return {
+    scores = {
         "examples": total,
         "accuracy": accuracy,
         "macro_f1": _macro_f1(per_label),
@@ -53,8 +53,10 @@ def classification_scores(gold: Sequence[str], predicted: Sequence[str], labels:
         "mcc": _mcc(sum(hits), support, guessed, total),
         "per_label": per_label,
         "labels": list(labels),
-        "confusion": confusion,
     }
+    if len(labels) <= MOST_IN_MATRIX:
+        scores["confusion"] = [[cells[truth, guess] for guess in labels] for truth in labels]
+    return scores
 
 
 def multilabel_scores(

@@ -90,7 +90,8 @@ class TextClassificationPipeline(Pipeline):
     def __call__(self, inputs: Any, **options: Any) -> Any:
         """Classify. Inputs are texts, ``{"text": …, "text_pair": …}``, lists or streams of them; see ``Pipeline``."""
         result = super().__call__(inputs, **options)
-        is_set = options.get("conformal", self.options.conformal) is not None and isinstance(result, list)
+        asked_for_set = options.get("conformal", self.options.conformal) is not None
+        is_set = asked_for_set and (isinstance(result, list) or (isinstance(result, dict) and "labels" in result))
         return [result] if isinstance(inputs, str) and "top_k" not in options and not is_set else result
 
     def parse(self, given: dict[str, Any]) -> dict[str, Any]:
@@ -120,7 +121,7 @@ class TextClassificationPipeline(Pipeline):
         logits = self.runner.sequence_logits(encoded.input_ids, encoded.token_type_ids)
         scores = decode(logits, encoded, options.function_to_apply or default_function(config))
         results = self._results(scores, options)
-        return _detailed(results, encoded) if options.details else results
+        return _detailed(results, encoded, sets=options.conformal is not None) if options.details else results
 
     def _results(self, scores: np.ndarray, options: ClassificationOptions) -> Iterator[Any]:
         names = self.model.config.id2label
@@ -164,9 +165,12 @@ def _row(item: Any, number: int) -> tuple[str, str | None]:
     return checked_text(item, number, _EXPECTED), None
 
 
-def _detailed(results: Iterator[Any], encoded: EncodedTexts) -> Iterator[Any]:
+def _detailed(results: Iterator[Any], encoded: EncodedTexts, *, sets: bool) -> Iterator[Any]:
+    """A set, which may have no label that could carry them, is put under ``labels`` beside the details."""
     for i, result in enumerate(results):
         extra = encoded.account(i)
+        if sets and isinstance(result, list):
+            result = {"labels": result}
         yield [label | extra for label in result] if isinstance(result, list) else result | extra
 
 

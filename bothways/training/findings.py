@@ -29,7 +29,7 @@ from bothways.evaluation.label_errors import (
     together,
 )
 from bothways.evaluation.label_set_errors import cross_fitted_sets, marked_labels, rank_label_sets, several_labels
-from bothways.evaluation.learning_curve import FEWEST, LearningCurve, learning_curve, no_curve, parts_of
+from bothways.evaluation.learning_curve import FEWEST, MOST_ANSWERS, LearningCurve, learning_curve, no_curve, parts_of
 from bothways.evaluation.marked import MarkedText, marked_answers, marked_entities
 from bothways.evaluation.name_errors import name_errors
 from bothways.evaluation.row_scores import row_scores
@@ -127,9 +127,9 @@ def learning_of(task: TrainingTask, baseline: JudgedBaseline, seed: int = 0) -> 
         return None
     train, gold = task.split.train, task.gold()
     names = task.label_names
-    if len(train) < FEWEST:
-        measure = METRICS[task.kind][0].title
-        return no_curve(len(train), len(gold), name=baseline.name, measure=measure, items=task.items)
+    if len(train) < FEWEST or len(train) * len(names) > MOST_ANSWERS:
+        about = {"name": baseline.name, "measure": METRICS[task.kind][0].title, "items": task.items}
+        return no_curve(len(train), len(gold), n_labels=len(names), **about)
     sizes, answers = [], []
     for part in parts_of(len(train), seed):
         inner = copy.copy(task)

@@ -74,6 +74,11 @@ def test_predict_asks_for_it(own, held, command, tmp_path):
     assert [line["label"] for line in calibrated] == [line["label"] for line in before]
     assert [line["score"] for line in calibrated] != [line["score"] for line in before]
     assert {line["abstain"] for line in scores("--abstain-at-risk", "0.4")} <= {True, False}
+    sets = scores("--conformal", "0.1")
+    assert [line["labels"][0]["label"] for line in sets] == [line["label"] for line in calibrated]
+    assert all(1 <= len(line["labels"]) <= 2 and line["n_windows"] == 1 for line in sets)
+    code, _, err = command("predict", own, tmp_path / "texts.txt", "--conformal", "0.1", "--top-k", "2")
+    assert code != 0 and "conformal decides itself how many labels" in err
     code, _, err = command("predict", own, tmp_path / "texts.txt", "--abstain-at-risk", "1.5")
     assert code != 0 and "1.5" in err
 

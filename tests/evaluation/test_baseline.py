@@ -39,6 +39,33 @@ def test_equal_seeds_give_equal_answers():
     assert np.array_equal(one, other)
 
 
+@pytest.mark.parametrize("n_labels", [2, 3, 5])
+def test_probabilities_are_those_of_scikit_learn(n_labels, monkeypatch):
+    """As its own ``predict_proba`` normalises one regression a label."""
+    import bothways.evaluation.baseline as module
+
+    fitted = []
+    own = module._logistic_regression
+    monkeypatch.setattr(module, "_logistic_regression", lambda *a, **k: fitted.append(own(*a, **k)) or fitted[-1])
+    labels = [str(i % n_labels) for i in range(60)]
+    texts = [f"word{label} and more {i % 7}" for i, label in enumerate(labels)]
+    names = [*map(str, range(n_labels)), "never seen"]
+    baseline = train_baseline(texts, None, labels, kind="single", label_names=names)
+    asked = ["word0 or word1", "something else", "more 3"]
+    expected = fitted[0].predict_proba(baseline._features.transform(asked, None))
+    found = baseline.predict(asked).probabilities
+    assert np.allclose(found[:, :n_labels], expected, atol=1e-5) and (found[:, -1] == 0).all()
+
+
+def test_hundreds_of_labels_are_learnt():
+    names = [f"label {i}" for i in range(400)]
+    texts = [f"thing{i // 20} of kind{i % 20}" for i in range(400)]
+    baseline = train_baseline(texts * 3, None, names * 3, kind="single", label_names=names)
+    found = baseline.predict(texts)
+    assert np.mean([a == b for a, b in zip(found.labels, names, strict=True)]) > 0.9
+    assert np.isfinite(found.probabilities).all()
+
+
 def test_size_counts_weights_and_vocabulary():
     baseline = _sentiment()
     terms = baseline._features.vectorizer.vocabulary_

@@ -63,6 +63,11 @@ def test_what_cannot_be_told_is_said():
     assert "12 training and 3 judged" in no_curve(12, 3, name="b", measure="accuracy", items="texts").answer
 
 
+def test_of_many_labels_it_is_not_tried():
+    curve = no_curve(20_000, 500, name="b", measure="accuracy", items="texts", n_labels=2_000)
+    assert "on 20,000 texts with 2,000 labels" in curve.answer and not curve.steps
+
+
 def test_intervals_cover_the_gain():
     """In most samples the interval of the gain holds the true one."""
     law, held = (lambda n: 0.05 + 1.5 * n**-0.45), 0

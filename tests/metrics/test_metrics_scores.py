@@ -71,6 +71,13 @@ def test_classification_by_hand() -> None:
 SETS = st.lists(st.tuples(*[st.sets(st.sampled_from(LABELS[:3]))] * 2), min_size=1, max_size=30)
 
 
+def test_a_matrix_of_thousands_of_labels_is_left_out():
+    names = [str(i) for i in range(201)]
+    scores = classification_scores(["7", "200"], ["7", "0"], names)
+    assert "confusion" not in scores and scores["accuracy"] == 0.5 and scores["per_label"]["200"]["support"] == 1
+    assert "confusion" in classification_scores(["7"], ["7"], names[:200])
+
+
 @settings(deadline=None)
 @given(pairs=SETS)
 def test_multilabel_agrees_with_scikit_learn(pairs: list[tuple[set[str], set[str]]]) -> None:

@@ -87,8 +87,12 @@ def test_sets_hold_the_labels_below_the_doubt_in_the_forms_of_top_k(sure):
     assert sure(ALL[0], conformal=0.1) == sure([ALL[0]], conformal=0.1)[0]
     assert list(sure(iter(ALL), conformal=0.1)) == found
     assert [e["label"] for e in sure({"text": ALL[0]}, conformal=0.1)] == [e["label"] for e in found[0]]
-    detailed = sure(ALL[:1], conformal=0.1, details=True)[0][0]
-    assert detailed["n_windows"] == 1 and detailed["label"] == found[0][0]["label"]
+
+
+def test_details_stand_beside_a_set(sure):
+    (detailed,) = sure(ALL[:1], conformal=0.1, details=True)
+    assert detailed["n_windows"] == 1 and detailed["labels"] == sure(ALL[0], conformal=0.1)
+    assert sure(ALL[0], conformal=0.1, details=True).keys() == detailed.keys()
 
 
 def test_no_label_where_an_answer_would_be_too_risky(plain, sure, tmp_path):
