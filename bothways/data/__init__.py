@@ -15,7 +15,7 @@ from bothways.data.label_kinds import LabelKind, infer_task
 from bothways.data.row import Row
 from bothways.data.rows import read_rows
 from bothways.data.spans import EntitySpan
-from bothways.data.split import count_leaks, holdout_split
+from bothways.data.split import holdout_split
 from bothways.data.squad import (
     LoadedQuestions,
     QuestionExample,
@@ -51,7 +51,6 @@ __all__ = [
     "TextPair",
     "check_labels",
     "check_types",
-    "count_leaks",
     "data_hash",
     "holdout_questions",
     "holdout_split",

@@ -54,12 +54,6 @@ def holdout_split(
     return train, [example for index, example in enumerate(examples) if index in held]
 
 
-def count_leaks(train: Iterable[TextExample], evaluation: Iterable[TextExample]) -> int:
-    """How many evaluation examples have a text that is also in ``train``, up to case and white space."""
-    known = {text_key(example) for example in train}
-    return sum(text_key(example) in known for example in evaluation)
-
-
 def _strata(examples: Sequence[TextExample], groups: list[list[int]]) -> list[list[list[int]]]:
     """Groups of like label, in a fixed order."""
     if examples and isinstance(examples[0].label, float):

@@ -167,7 +167,7 @@ def calibration_of(task: TrainingTask, predictions: Predictions, seed: int = 0) 
 def as_evaluation(task: TrainingTask, examples: Sequence[Any]) -> TrainingTask:
     """The task with other examples in the place of its evaluation part."""
     inner = copy.copy(task)
-    inner.split = replace(task.split, evaluation=examples)
+    inner.split = replace(task.split, evaluation=examples, leaked=())
     return inner
 
 

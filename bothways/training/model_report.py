@@ -28,7 +28,7 @@ from bothways.training.job import find_task
 from bothways.training.loaded import load_pipe, load_runner, made_for_task
 from bothways.training.manifest import now, versions
 from bothways.training.report import facts_of, leak_warnings
-from bothways.training.task import JudgedBaseline, TrainingTask, check_further
+from bothways.training.task import JudgedBaseline, Split, TrainingTask, check_further
 from bothways.training.text_task import TextTask, split_of
 
 WITHOUT_TRAINING = ("zero-shot-classification", "fill-mask")
@@ -118,7 +118,7 @@ def report(
     if baseline is not None:
         say(f"{baseline.name}: trained on {len(job.split.train):,} {job.items} in {baseline.train_seconds:,.1f} s.")
     comparison = _compare(found, baseline, seed)
-    warnings = (*found.told, *leak_warnings(job))
+    warnings = (*found.told, *leak_warnings(job, found.predictions, baseline))
     texts, pairs = job.shown_texts()
     data = build_report(
         title=f"{found.name} on {file.name}",
@@ -248,7 +248,12 @@ def _foreign(
         job.label_names = tuple(dict.fromkeys([*job.label_names, *predicted_names(predictions)]))
     examples = job.split.evaluation
     matched = read_predictions(predictions, job.kind, examples, job.label_names, _ids(job, file, reading))
-    job.split = replace(job.split, evaluation=[examples[i] for i in matched.kept])
+    leaked = set(job.split.leaked)
+    job.split = replace(
+        job.split,
+        evaluation=[examples[i] for i in matched.kept],
+        leaked=tuple(number for number, i in enumerate(matched.kept) if i in leaked),
+    )
     return Answered(
         job=job,
         predictions=matched.predictions,
@@ -271,10 +276,15 @@ def _single_labels(file: Path, train: str | Path | None, reading: dict[str, Any]
 
 def _with_training(job: TrainingTask, examples: Sequence[Any]) -> TrainingTask:
     """With a training part for the baseline, and the evaluation examples that are also in it counted."""
-    key = _content_of(job)
-    known = {key(example) for example in examples}
-    leaks = sum(key(example) in known for example in job.split.evaluation)
-    job.split = replace(job.split, train=examples, leaks=leaks)
+    split = job.split
+    job.split = Split.of(
+        examples,
+        split.evaluation,
+        _content_of(job),
+        held_out=split.held_out,
+        columns=split.columns,
+        problems=split.problems,
+    )
     return job
 
 

@@ -7,13 +7,16 @@ from typing import Any
 
 from bothways.data import TextExample
 from bothways.errors import BothwaysError
+from bothways.evaluation.baseline import Predictions
+from bothways.evaluation.formats import score_text
 from bothways.evaluation.report import CurvePoint, build_report, write_report
-from bothways.evaluation.verdict import Comparison
+from bothways.evaluation.scores import METRICS, count_outcomes, score
+from bothways.evaluation.verdict import Comparison, Score
 from bothways.training.findings import label_errors_of, learning_of, marked_of, slices_of
 from bothways.training.further_columns import further_columns
 from bothways.training.results import Run, notes
 from bothways.training.scoring import SELECTION
-from bothways.training.task import TrainingTask
+from bothways.training.task import JudgedBaseline, TrainingTask
 
 
 def write_training_report(directory: Path, run: Run, comparison: Comparison, manifest: dict[str, Any]) -> None:
@@ -38,7 +41,7 @@ def write_training_report(directory: Path, run: Run, comparison: Comparison, man
         learning=learning_of(task, run.baseline, run.settings.seed),
         calibration=run.calibrated,
         facts=facts_of(task),
-        warnings=(*leak_warnings(task), *notes(run)),
+        warnings=(*leak_warnings(task, run.predictions, run.baseline), *notes(run)),
         curve=tuple(
             CurvePoint(epoch=record.epoch, train_loss=record.train_loss, eval_score=record.score)
             for record in run.result.history
@@ -95,12 +98,32 @@ def facts_of(task: TrainingTask) -> dict[str, int]:
     }
 
 
-def leak_warnings(task: TrainingTask) -> tuple[str, ...]:
-    """That scores flatter, where evaluation examples are also in the training part."""
+def leak_warnings(task: TrainingTask, predictions: Predictions, baseline: JudgedBaseline | None) -> tuple[str, ...]:
+    """That scores flatter, where evaluation examples are also in the training part; and those on the other examples."""
     split, items = task.split, task.items
     if not split.leaks:
         return ()
-    return (
+    told = (
         f"{split.leaks:,} of {len(split.evaluation):,} evaluation {items} are also in the training data; "
-        "the scores are too good by what was learned by heart.",
+        "the scores are too good by what was learned by heart."
     )
+    clean = sorted(set(range(len(split.evaluation))).difference(split.leaked))
+    if not clean:
+        return (told,)
+    answers = [predictions] if baseline is None else [predictions, baseline.predictions]
+    gold = task.gold()
+    metric = METRICS[task.kind][0]
+    outcomes = count_outcomes(task.kind, [gold[i] for i in clean], *([one.labels[i] for i in clean] for one in answers))
+    names = ("the model", "the baseline")
+    scores = [
+        Score(name=metric.name, title=metric.title, percent=metric.percent, interval=score(metric, outcomes, i))
+        for i in range(len(answers))
+    ]
+    said = " and ".join(f"{name} {_with_interval(one)}" for name, one in zip(names, scores, strict=False))
+    return (f"{told} On the other {len(clean):,}, {metric.title} is: {said}.",)
+
+
+def _with_interval(found: Score) -> str:
+    """``91.2 % (90.1 % to 92.2 %)``."""
+    low, high = (score_text(found, end) for end in (found.interval.low, found.interval.high))
+    return f"{score_text(found)} ({low} to {high})"

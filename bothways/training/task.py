@@ -32,7 +32,7 @@ class Split:
     Attributes:
         train, evaluation: examples of the task's type.
         held_out: whether the evaluation part was taken from the data.
-        leaks: evaluation examples that are also in the training part.
+        leaked: numbers of the evaluation examples that are also in the training part.
         columns: of the files, by what they hold.
         problems: what is unusual about the rows: name and count.
     """
@@ -40,16 +40,21 @@ class Split:
     train: Sequence[Any]
     evaluation: Sequence[Any]
     held_out: bool
-    leaks: int
+    leaked: tuple[int, ...] = ()
     columns: dict[str, str | None] = field(default_factory=dict)
     problems: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, train: Sequence[Any], evaluation: Sequence[Any], key: Callable[[Any], Hashable], **facts: Any) -> Split:
-        """A split whose leaks are the evaluation examples that have the key of one in the training part."""
+        """A split of which the evaluation examples leak that have the key of one in the training part."""
         known = {key(example) for example in train}
-        leaks = sum(key(example) in known for example in evaluation)
-        return cls(train=train, evaluation=evaluation, leaks=leaks, **facts)
+        leaked = tuple(i for i, example in enumerate(evaluation) if key(example) in known)
+        return cls(train=train, evaluation=evaluation, leaked=leaked, **facts)
+
+    @property
+    def leaks(self) -> int:
+        """How many evaluation examples are also in the training part."""
+        return len(self.leaked)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,7 +167,7 @@ class TrainingTask(ABC):
                 f"compared. Leave --tune out, or give more {self.items}."
             )
         inner = copy.copy(self)
-        inner.split = replace(self.split, train=train, evaluation=held, held_out=True, leaks=0)
+        inner.split = replace(self.split, train=train, evaluation=held, held_out=True, leaked=())
         return inner
 
     @abstractmethod

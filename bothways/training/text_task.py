@@ -19,11 +19,11 @@ from bothways.data import (
     LabelledTexts,
     TextExample,
     check_labels,
-    count_leaks,
     data_hash,
     holdout_split,
     load_labelled,
 )
+from bothways.data.examples import text_key
 from bothways.errors import DataError
 from bothways.evaluation.baseline import Predictions, train_baseline
 from bothways.progress import progress_bar
@@ -154,11 +154,11 @@ def defaults_for(texts: int, labels: int) -> Defaults:
 def split_of(read: LabelledTexts, train: list[TextExample], held: list[TextExample], *, held_out: bool) -> Split:
     """The two parts of a run, with what is known of the files."""
     columns = read.columns
-    return Split(
-        train=train,
-        evaluation=held,
+    return Split.of(
+        train,
+        held,
+        text_key,
         held_out=held_out,
-        leaks=count_leaks(train, held),
         columns={"text": columns.text, "text_pair": columns.text_pair, "label": columns.label},
         problems=asdict(read.problems),
     )

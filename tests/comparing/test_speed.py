@@ -15,7 +15,7 @@ class FakeJob:
     """Each text takes ``seconds_each`` of the clock, and each call one millisecond."""
 
     def __init__(self, n: int, seconds_each: float, now: list[float]) -> None:
-        self.split = Split(train=[], evaluation=list(range(n)), held_out=False, leaks=0)
+        self.split = Split(train=[], evaluation=list(range(n)), held_out=False)
         self.seconds_each, self.now = seconds_each, now
 
     def encode_evaluation(self, tokenizer, most):

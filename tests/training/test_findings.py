@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from bothways.data import TextExample
+from bothways.data.examples import text_key
 from bothways.data.squad import QuestionExample
 from bothways.data.tagged import from_words
 from bothways.evaluation.baseline import Predictions
@@ -21,6 +22,7 @@ from bothways.training.findings import (
 )
 from bothways.training.further_columns import further_columns
 from bothways.training.question_task import QuestionTask
+from bothways.training.report import leak_warnings
 from bothways.training.task import Split
 from bothways.training.text_task import TextTask
 
@@ -28,7 +30,7 @@ WORDS = {"a": ["apple", "ant", "arrow"], "b": ["boat", "bear", "bread"], "c": ["
 
 
 def split(train, evaluation):
-    return Split(train=train, evaluation=evaluation, held_out=True, leaks=0)
+    return Split(train=train, evaluation=evaluation, held_out=True)
 
 
 def texts(n, seed, kind="single", paired=False):
@@ -152,3 +154,28 @@ def test_token_lengths_of_what_tasks_encode():
 
     assert token_lengths(Encoded()) == (3, 4) and token_lengths([Wrapped(), Encoded()]) == (3, 4, 3, 4)
     assert token_lengths(object()) is None
+
+
+def test_scores_are_repeated_on_what_training_does_not_have():
+    train, held = texts(300, 1), texts(90, 2)
+    both = Split.of(train, [*held[:60], *train[:30]], text_key, held_out=False)
+    task = TextTask(both, "single", ("a", "b", "c"))
+    assert task.split.leaks >= 30 and task.split.leaked[-30:] == tuple(range(60, 90))
+    labels = [e.label for e in both.evaluation]
+    wrong_of_clean = Predictions(labels=("c" if labels[0] != "c" else "a", *labels[1:]))
+    (said,) = leak_warnings(task, wrong_of_clean, task.baseline(0))
+    clean = 90 - task.split.leaks
+    assert f"{90 - clean} of 90 evaluation texts are also in the training data" in said
+    share = f"the model {(clean - 1) / clean * 100:.1f} % ("
+    assert f"On the other {clean}, accuracy is: {share}" in said and "and the baseline " in said
+    (alone,) = leak_warnings(task, wrong_of_clean, None)
+    assert share in alone and "the baseline" not in alone
+
+
+def test_nothing_is_repeated_where_nothing_or_all_leaks():
+    train = texts(60, 1)
+    clean = TextTask(split(train, texts(20, 9)[:1]), "single", ("a", "b", "c"))
+    assert leak_warnings(clean, Predictions(labels=("a",)), None) == ()
+    same = TextTask(Split.of(train, train, text_key, held_out=False), "single", ("a", "b", "c"))
+    (said,) = leak_warnings(same, Predictions(labels=tuple(e.label for e in train)), None)
+    assert said.startswith("60 of 60") and "On the other" not in said

@@ -29,7 +29,7 @@ def a_job(train: int = 400, evaluation: int = 50) -> TextTask:
         names = [f"{where} text {i - i % 5 // 4}" for i in range(count)]
         return [TextExample(text=n.upper() if i % 2 else n, label=f"l{i // 2 % 2}", row=i) for i, n in enumerate(names)]
 
-    split = Split(train=examples(train, "train"), evaluation=examples(evaluation, "final"), held_out=True, leaks=0)
+    split = Split(train=examples(train, "train"), evaluation=examples(evaluation, "final"), held_out=True)
     return TextTask(split, "single", ("l0", "l1"))
 
 
