@@ -1,4 +1,4 @@
-"""Parts of a data set in which two models are compared: by label, by length, by each column that has few values."""
+"""Parts of a data set in which two models are compared: by label, by the kind of text, by columns of the data."""
 
 from __future__ import annotations
 
@@ -7,17 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from bothways.comparing.changes import Decision, count_decisions
 from bothways.data import read_rows
 from bothways.errors import BothwaysError
 from bothways.evaluation.analysis import shown_label
+from bothways.evaluation.facets import text_facets
 from bothways.evaluation.intervals import mcnemar
 
 MOST_VALUES = 30
 """A column with more values is a name or a number, and no group."""
-LENGTH_GROUPS = 4
 FEWEST = 5
 """Decisions of a group that is shown."""
 
@@ -50,14 +48,14 @@ def changes_by_group(
     """Every part with enough decisions, those that lost most first.
 
     Args:
-        texts: of the examples, for their length.
+        texts: of the examples, for the facets that the report has too.
         columns: of the data, a value for each example; None where it has none.
     """
     members: dict[tuple[str, str], list[Decision]] = {}
-    lengths = length_groups(texts)
+    facets = text_facets(texts)
     for decision in decisions:
         values = [("label", shown_label(label)) for label in decision.labels]
-        values.append(("length", lengths[decision.example]))
+        values += [(f.name, own) for f in facets if (own := f.values[decision.example]) is not None]
         values += [(name, own) for name in columns if (own := columns[name][decision.example]) is not None]
         for value in values:
             members.setdefault(value, []).append(decision)
@@ -78,18 +76,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
         highest = max(highest, min(1.0, p_values[i] * (len(p_values) - rank)))
         adjusted[i] = highest
     return adjusted
-
-
-def length_groups(texts: Sequence[str]) -> list[str]:
-    """For each text its quarter by number of words, such as ``5 to 9 words``; fewer groups where lengths are alike."""
-    words = np.array([len(text.split()) for text in texts])
-    edges = sorted({int(q) for q in np.quantile(words, np.linspace(0, 1, LENGTH_GROUPS + 1)[1:], method="lower")})
-    lows = [int(words.min()), *(edge + 1 for edge in edges[:-1])]
-    names = [
-        f"{low} to {high} words" if low < high else f"{low} word{'s' * (low != 1)}"
-        for low, high in zip(lows, edges, strict=True)
-    ]
-    return [names[i] for i in np.searchsorted(edges, words)]
 
 
 def columns_of(
@@ -153,4 +139,4 @@ def _change(group: str, value: str, members: Sequence[Decision]) -> GroupChange:
     )
 
 
-__all__ = ["GroupChange", "changes_by_group", "columns_of", "holm", "length_groups"]
+__all__ = ["GroupChange", "changes_by_group", "columns_of", "holm"]

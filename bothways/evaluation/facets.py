@@ -130,10 +130,13 @@ def _quarters(numbers: Sequence[int], unit: str) -> list[str]:
     cuts = sorted(
         {int(c) for c in np.quantile(values, np.arange(1, LENGTH_PARTS) / LENGTH_PARTS)} - {int(values.max())}
     )
+    one = unit.removesuffix("s")
     names = [
-        f"up to {cut:,} {unit}" if i == 0 else f"{cuts[i - 1] + 1:,} to {cut:,} {unit}" for i, cut in enumerate(cuts)
+        f"up to {cut:,} {one if cut == 1 else unit}" if i == 0 else f"{cuts[i - 1] + 1:,} to {cut:,} {unit}"
+        for i, cut in enumerate(cuts)
     ]
-    names.append(f"more than {cuts[-1]:,} {unit}" if cuts else f"{int(values.max()):,} {unit}")
+    last = cuts[-1] if cuts else int(values.max())
+    names.append(f"{'more than ' if cuts else ''}{last:,} {one if last == 1 else unit}")
     return [names[i] for i in np.searchsorted(cuts, values)]
 
 

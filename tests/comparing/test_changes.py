@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from bothways.comparing.changes import Decision, agreement, count_decisions, decisions_of
-from bothways.comparing.groups import changes_by_group, columns_of, holm, length_groups
+from bothways.comparing.groups import changes_by_group, columns_of, holm
 from bothways.evaluation.intervals import mcnemar
 
 patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -76,14 +76,6 @@ def test_holm_keeps_the_order_and_is_between_each_and_bonferroni(p_values):
     assert [adjusted[i] for i in order] == sorted(adjusted)
 
 
-@patient
-@given(st.lists(st.integers(0, 30), min_size=1, max_size=50))
-def test_every_text_is_in_a_group_that_holds_its_length(lengths):
-    for length, name in zip(lengths, length_groups([" ".join("w" * n) for n in lengths]), strict=True):
-        low, high = (name.split(" ")[0], name.split(" ")[2]) if " to " in name else (name.split(" ")[0],) * 2
-        assert int(low) <= length <= int(high)
-
-
 def test_the_part_that_lost_most_comes_first():
     right, lost, won = (True, True), (True, False), (False, True)
     pattern = [lost] * 6 + [right] * 4 + [right] * 5 + [won] * 5
@@ -95,6 +87,16 @@ def test_the_part_that_lost_most_comes_first():
     assert (first.before, first.after, first.newly_wrong, first.newly_right) == (1.0, 0.4, 6, 0)
     assert first.p_value == pytest.approx(binomtest(0, 6, 0.5).pvalue)
     assert first.adjusted == pytest.approx(3 * first.p_value), "three parts are looked at"
+
+
+def test_parts_are_also_those_of_the_report():
+    texts = ["good"] * 6 + ["it is not so good as all of us had thought at first"] * 6
+    decisions = [Decision(i, ("a" if i % 2 else "b",), True, i < 6) for i in range(12)]
+    found = {(change.group, change.value): change for change in changes_by_group(decisions, texts, {})}
+    assert {group for group, _ in found} == {"label", "length", "negation"}, "all have the same case"
+    lost = found["negation", "with a negating word"]
+    assert (lost.n, lost.newly_wrong) == (6, 6) == (found["length", "more than 7 words"].n, 6)
+    assert found["negation", "without a negating word"].newly_wrong == 0
 
 
 def test_columns_are_those_with_few_values(tmp_path):
