@@ -45,10 +45,7 @@ def shard_command(
 ) -> None:
     """Turn files of texts into token shards for pretraining. The same command goes on where it was ended."""
     from bothways.corpus import build_shards
-    from bothways.corpus.manifest import UNFINISHED
-    from bothways.corpus.plan import check_directory
     from bothways.data.opening import check_readable
-    from bothways.engine.run_lock import RunLock
     from bothways.errors import UsageError
     from bothways.tokenizers import AutoTokenizer
 
@@ -59,24 +56,20 @@ def shard_command(
     for file in files:
         check_readable(file)
     engine = AutoTokenizer.from_pretrained(tokenizer)
-    check_directory(output)
     try:
-        with RunLock(output / UNFINISHED) as lock:
-            if lock.note:
-                print(lock.note, file=sys.stderr)
-            report = build_shards(
-                files,
-                output,
-                tokenizer=engine,
-                jobs=jobs or _cores(),
-                keep_duplicates=keep_duplicates,
-                text_column=text_column,
-                divide=divide,
-                format=file_format,
-                encoding=encoding,
-                shard_tokens=shard_tokens,
-                say=lambda note: print(f"note: {note}", file=sys.stderr),
-            )
+        report = build_shards(
+            files,
+            output,
+            tokenizer=engine,
+            jobs=jobs or _cores(),
+            keep_duplicates=keep_duplicates,
+            text_column=text_column,
+            divide=divide,
+            format=file_format,
+            encoding=encoding,
+            shard_tokens=shard_tokens,
+            say=lambda note: print(f"note: {note}", file=sys.stderr),
+        )
     except KeyboardInterrupt:
         print("Finished parts are kept: the same command goes on with them.", file=sys.stderr)
         raise

@@ -15,7 +15,16 @@ from typing import Any
 
 from bothways.corpus import plan
 from bothways.corpus.identity import tokenizer_identity
-from bothways.corpus.manifest import DOCUMENTS, MANIFEST, SENTENCES, Manifest, Source, content_hash, read_manifest
+from bothways.corpus.manifest import (
+    DOCUMENTS,
+    MANIFEST,
+    SENTENCES,
+    UNFINISHED,
+    Manifest,
+    Source,
+    content_hash,
+    read_manifest,
+)
 from bothways.corpus.notes import notes_on
 from bothways.corpus.parts import encode_document
 from bothways.corpus.reading import is_shards, open_shards
@@ -25,6 +34,7 @@ from bothways.corpus.writing import Overview, Written, survey, write_shards
 from bothways.data.documents import DIVISIONS
 from bothways.errors import DataError, InputError, TokenizerError, UsageError
 from bothways.files import write_json
+from bothways.run_lock import RunLock
 from bothways.tokenizers import PreTrainedTokenizerBase
 
 SHARD_TOKENS = 100_000_000
@@ -84,7 +94,8 @@ def build_shards(
         say: called with each of the notes of the report.
 
     Raises:
-        UsageError: files or options that are not there; a directory that holds other things.
+        UsageError: files or options that are not there; a directory that holds other things, or in which another run
+            is at work.
         DataError: texts that cannot be read, or none; files that have changed since the unfinished run.
         OSError: the disk is full, for instance; what is done stays, and the same call goes on.
     """
@@ -101,20 +112,10 @@ def build_shards(
         manifest = plan.check_finished(directory, {**settings, "tokenizer": identity["sha256"]}, sources)
         open_shards(directory)  # nothing was deleted since
         return _report(directory, manifest, sources, say, seconds=time.monotonic() - began)
-    dtype = "uint16" if identity["vocab_size"] <= 2**16 else "uint32"
-    parts_depend_on = {**vars(reading), "tokenizer": identity["sha256"]}
-    work = plan.begin(directory, parts_depend_on, sources)
-    done = Done()
-    records = tokenise_all(work, tokenizer, dtype, sources, reading, jobs, done)
-    parts = [plan.part_path(work, i, k) for i, (_, count) in enumerate(records) for k in range(count)]
-    if not parts:
-        raise DataError(f"{', '.join(str(file.path) for file in sources)}: no text. Expected documents.")
-    overview = survey(parts, keep_duplicates=keep_duplicates)
-    plan.clear_shards(directory)
-    written = write_shards(directory, parts, overview, dtype, shard_tokens, tokenizer)
-    manifest = _manifest(identity, dtype, settings, [source for source, _ in records], overview, written)
-    write_json(directory / MANIFEST, manifest.to_json())
-    plan.finish(directory)
+    with RunLock(directory / UNFINISHED) as lock:
+        if lock.note and say is not None:
+            say(lock.note)
+        manifest, done, n_parts = _make(directory, tokenizer, identity, settings, sources, reading, jobs)
     return _report(
         directory,
         manifest,
@@ -124,9 +125,36 @@ def build_shards(
         text_bytes=done.text_bytes,
         n_documents=done.n_documents,
         n_tokens=done.n_tokens,
-        n_parts=len(parts),
+        n_parts=n_parts,
         n_parts_before=done.n_parts_before,
     )
+
+
+def _make(
+    directory: Path,
+    tokenizer: PreTrainedTokenizerBase,
+    identity: dict[str, Any],
+    settings: dict[str, Any],
+    sources: Sequence[SourceFile],
+    reading: Reading,
+    jobs: int,
+) -> tuple[Manifest, Done, int]:
+    """Tokenise what is not tokenised yet, and put all parts together: the manifest, what was done, how many parts."""
+    dtype = "uint16" if identity["vocab_size"] <= 2**16 else "uint32"
+    parts_depend_on = {**vars(reading), "tokenizer": identity["sha256"]}
+    work = plan.begin(directory, parts_depend_on, sources)
+    done = Done()
+    records = tokenise_all(work, tokenizer, dtype, sources, reading, jobs, done)
+    parts = [plan.part_path(work, i, k) for i, (_, count) in enumerate(records) for k in range(count)]
+    if not parts:
+        raise DataError(f"{', '.join(str(file.path) for file in sources)}: no text. Expected documents.")
+    overview = survey(parts, keep_duplicates=settings["keep_duplicates"])
+    plan.clear_shards(directory)
+    written = write_shards(directory, parts, overview, dtype, settings["shard_tokens"], tokenizer)
+    manifest = _manifest(identity, dtype, settings, [source for source, _ in records], overview, written)
+    write_json(directory / MANIFEST, manifest.to_json())
+    plan.finish(directory)
+    return manifest, done, len(parts)
 
 
 def content_of(data: Sequence[str | os.PathLike[str]]) -> list[str]:

@@ -94,10 +94,12 @@ def begin(directory: Path, wanted: dict[str, Any], files: Sequence[SourceFile]) 
         "sources": [asdict(file.source) for file in files],
     }
     work.mkdir(parents=True, exist_ok=True)
-    if not (work / _PLAN).is_file():
-        write_json(work / _PLAN, plan)
-    else:
+    if (work / _PLAN).is_file() and next(work.glob("part-*"), None):
         _check_plan(work, plan, files)
+    else:  # new, or nothing was done yet that another plan could spoil: its first file was refused, say
+        for leftover in work.glob("source-*"):
+            _remove(leftover)
+        write_json(work / _PLAN, plan)
     for leftover in [*work.glob(".*.tmp"), *directory.glob(".*.tmp")]:  # of processes that were killed
         _remove(leftover)
     return work

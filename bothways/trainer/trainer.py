@@ -22,10 +22,10 @@ from bothways.engine.loop import Progress
 from bothways.engine.loop import run as run_loop
 from bothways.engine.precision import computing_in
 from bothways.engine.processes import processes
-from bothways.engine.run_lock import RunLock
 from bothways.engine.seeds import set_seed
 from bothways.engine.steps import Stepper
 from bothways.errors import InputError, UsageError
+from bothways.run_lock import RunLock
 from bothways.trainer.arguments import TrainingArguments
 from bothways.trainer.batch_size import with_fitting_batch
 from bothways.trainer.batches import columns_in, tokens_in

@@ -17,9 +17,9 @@ from bothways.checkpoints.weights import sha256_of
 from bothways.directories import remove_directory, sweep
 from bothways.engine.checkpoint_store import CheckpointStore
 from bothways.engine.interruption import stopping_gently
-from bothways.engine.run_lock import LOCK_FILE, RunLock
 from bothways.errors import CheckpointError, UsageError
 from bothways.files import read_json, write_json
+from bothways.run_lock import LOCK_FILE, RunLock
 
 SUFFIX = ".unfinished"
 RUN_FILE = "run.json"

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from bothways.corpus import open_shards
-from bothways.engine.run_lock import RunLock
+from bothways.run_lock import RunLock
 from tests.conftest import WORDS
 from tests.corpus.small import contents
 

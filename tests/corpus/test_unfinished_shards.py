@@ -16,6 +16,7 @@ import pytest
 from bothways import files
 from bothways.corpus import build_shards, open_shards, parts, workers, writing
 from bothways.errors import BothwaysError, DataError, UsageError
+from bothways.run_lock import RunLock
 from bothways.tokenizers import AutoTokenizer
 from tests.corpus.small import contents, documents, small_parts, wordpiece
 
@@ -246,6 +247,25 @@ def test_unfinished_work_of_another_command_is_refused(inputs, tmp_path):
             build_shards(files_given, directory, tokenizer=given, shard_tokens=60, **options)
     go(inputs, directory)
     assert contents(directory) == inputs[2]
+
+
+def test_a_refused_first_file_hinders_no_other_command(inputs, tmp_path):
+    tokenizer, names, expected = inputs
+    (tmp_path / "film.bin").write_bytes(bytes(range(256)) * 40)
+    with pytest.raises(DataError, match=r"film\.bin"):
+        build_shards(tmp_path / "film.bin", tmp_path / "shards", tokenizer=tokenizer, shard_tokens=60)
+    go(inputs, tmp_path / "shards")
+    assert contents(tmp_path / "shards") == expected
+
+
+def test_two_calls_do_not_share_a_directory(inputs, tmp_path):
+    with (
+        RunLock(tmp_path / "shards" / "unfinished"),
+        pytest.raises(UsageError, match="Another run is writing in .*unfinished"),
+    ):
+        go(inputs, tmp_path / "shards")
+    go(inputs, tmp_path / "shards")
+    assert contents(tmp_path / "shards") == inputs[2]
 
 
 def test_a_source_that_has_changed_since(inputs, tmp_path):

@@ -14,14 +14,14 @@ from contextlib import contextmanager
 
 import pytest
 
-from bothways.engine.run_lock import RunLock
 from bothways.errors import UsageError
+from bothways.run_lock import RunLock
 
 fcntl = pytest.importorskip("fcntl")
 
 HOLD = """
 import os, sys
-from bothways.engine.run_lock import RunLock
+from bothways.run_lock import RunLock
 with RunLock(sys.argv[1]) as lock:
     if sys.argv[2] == "fork" and os.fork() == 0:
         sys.stdin.read()  # goes on when the process that made it is killed
