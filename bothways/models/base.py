@@ -47,6 +47,8 @@ class PreTrainedModel(WithVocabulary):
     load_report: LoadReport | None = None
     adapter: Encoder | None = None
     """The encoder of an adapter that was loaded without merging."""
+    leaves_out: ClassVar[tuple[str, ...]] = ()
+    """Published names, or their beginnings, that a file of a larger model has and this class is known to do without."""
     config: Any
     _shared: SharedEncoder | None = None  # a body's
     main_input_name = "input_ids"

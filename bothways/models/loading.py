@@ -49,7 +49,11 @@ def fill_from_directory(
             source=source,
         )
     fill(model, tensors, parse_dtype(dtype, tensors))
-    return replace(report, missing=tuple(n for n in report.missing if not n.endswith(model.family.may_lack)))
+    return replace(
+        report,
+        missing=tuple(n for n in report.missing if not n.endswith(model.family.may_lack)),
+        unexpected=tuple(n for n in report.unexpected if not n.startswith(model.leaves_out)),
+    )
 
 
 def fill(model: PreTrainedModel, tensors: dict[str, torch.Tensor], dtype: torch.dtype) -> None:

@@ -28,6 +28,7 @@ class T5EncoderModel(EncoderModel):
     family = T5
     task = "encoder"
     has_pooler = False
+    leaves_out = ("decoder.", "lm_head.")
 
     def __init__(self, config: PretrainedConfig, add_pooling_layer: bool = False, *, nested: bool = False) -> None:
         super().__init__(config, nested=True)
@@ -56,6 +57,7 @@ class T5ForTokenClassification(TokenClassificationModel):
 
     family = T5
     base_class = T5EncoderModel
+    leaves_out = T5EncoderModel.leaves_out
 
 
 class T5ForQuestionAnswering(Seq2SeqQuestionAnsweringModel, Seq2SeqBody):

@@ -78,6 +78,21 @@ def test_base_checkpoint_into_a_task_model_and_back(tmp_path, caplog):
     same_logits(theirs, again, "base")
 
 
+@pytest.mark.parametrize("untied", [False, True])
+def test_an_encoder_out_of_a_whole_model_is_no_news(untied, tmp_path, caplog):
+    config = transformers.T5Config(**TINY["t5"], tie_word_embeddings=not untied)
+    whole = transformers.T5ForConditionalGeneration(config).eval()
+    whole.save_pretrained(tmp_path / "whole")
+    with caplog.at_level(logging.WARNING, "bothways"):
+        ours = bothways.T5EncoderModel.from_pretrained(tmp_path / "whole")
+    assert not caplog.records and ours.load_report.unexpected == ()
+    inputs = tiny_inputs("t5", mask="none")
+    inputs = {name: inputs[name] for name in ("input_ids",)}
+    with torch.no_grad():
+        expected = whole.encoder(**inputs).last_hidden_state
+        torch.testing.assert_close(ours(**inputs).last_hidden_state, expected, atol=1e-5, rtol=0)
+
+
 def test_old_names_of_norms(tmp_path):
     theirs, _ = tiny_pair("bert", "masked-lm")
     theirs.save_pretrained(tmp_path)
