@@ -34,6 +34,7 @@ from benchmarks import (
     memory,
     predict,
     quality,
+    report,
     startup,
     tasks,
     two_processes,
@@ -611,6 +612,27 @@ def test_memory_of_evaluation(in_process: None, monkeypatch: pytest.MonkeyPatch,
     assert [row[1:] for row in rows[:2]] == [["3", "760", "0", "2", "–"], ["9", "880", "120", "2", "no"]]
     assert [row[-1] for row in rows[4:]] == ["–", "yes"]
     assert [command[-3] for command in asked[:4]] == ["texts", "texts", "words", "words"]
+
+
+def test_report(encoder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name, count, long in (
+        ("sst2", 300, ""),
+        ("imdb", 60, " It was rather long, they say.<br />And it ended at last!"),
+    ):
+        (tmp_path / name).mkdir()
+        with gzip.open(tmp_path / name / "train.jsonl.gz", "wt") as out:
+            for i in range(count):
+                out.write(json.dumps({"text": f"a {WORDS[i % 2]} film {i}{long}", "label": (i + 1) % 2}) + "\n")
+    monkeypatch.setattr(report, "run_measured", in_this_process)
+    options = ["--threads", "1", "--rows", "200", "--minutes", "0.02", "--model", str(encoder), "--data", str(tmp_path)]
+    out = report.main([*options, "--out", str(tmp_path / "r.json")])
+    result = read(out)
+    assert [row[0] for row in result["tables"][0]["rows"]] == ["200"] and result["raw"]["costs"]["200"][
+        "peak_megabytes"
+    ] > 0
+    assert result["raw"]["training"]["tokens_per_row"] > 5
+    with pytest.raises(BothwaysError, match=r"there are 420 sentences; expected 600 for --rows 300"):
+        report.main([*options[:2], "--rows", "300", *options[4:], "--out", str(out)])
 
 
 def test_generation(in_process: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
