@@ -34,11 +34,7 @@ class Viewer:
         self._size = self._left_out = 0
 
     def add(self, pipe: Any, item: Any, line: dict[str, Any]) -> None:
-        """One answer. With ``why`` the line gets the explanation under this name.
-
-        Raises:
-            InputError: a pair of texts, of which no words are explained.
-        """
+        """One answer. With ``why`` the line gets the explanation under this name."""
         if not (self.show or self.why or self.html):
             return
         explanation = _explanation(pipe, item) if self.why else None
@@ -107,12 +103,10 @@ def check_viewing(way: RowTask, *, show: bool, html: Path | None, why: bool, rea
 def _explanation(pipe: Any, item: Any) -> Any:
     """None for a text without words."""
     from bothways.data.words import word_spans
-    from bothways.errors import InputError
     from bothways.evaluation.attribution import explain
 
-    if not isinstance(item, str):
-        raise InputError("--why explains single texts, and this row is a pair. Name one column with --text-column.")
-    return explain(pipe, item) if word_spans(item) else None
+    texts = [item] if isinstance(item, str) else [item["text"], item["text_pair"]]
+    return explain(pipe, *texts) if any(map(word_spans, texts)) else None
 
 
 def _lines(task: str, pipe: Any, item: Any, line: dict[str, Any], explanation: Any) -> Any:

@@ -17,7 +17,7 @@ import numpy as np
 
 from bothways.errors import InputError, nearest
 from bothways.evaluation.deletion_curve import FEWEST_UNITS, DeletionCurve, deletion_curve
-from bothways.evaluation.removal import UnitName, units_of
+from bothways.evaluation.removal import BETWEEN, UnitName, pair_units_of, units_of
 from bothways.tasks.sentences import split_sentences
 from bothways.tasks.text_classification import default_function
 
@@ -41,8 +41,8 @@ class Explanation:
     """Why a text was classified as it was.
 
     Attributes:
-        text: what was looked at: the whole text, or the beginning of a long one.
-        n_characters: of the whole text.
+        text: what was looked at: the whole text, or the beginning of a long one; of a pair both, with ``‖`` between.
+        n_characters: of the whole text, or of both.
         label: whose logit is explained; ``predicted`` is the one that the model chose.
         score: the label's, as the pipeline gives it (calibrated where the model has a calibration); the value itself
             for a regression.
@@ -115,6 +115,7 @@ class Explanation:
 def explain(
     pipe: Any,
     text: str,
+    text_pair: str | None = None,
     *,
     label: str | None = None,
     unit: str | None = None,
@@ -128,7 +129,7 @@ def explain(
 
     Args:
         pipe: a text-classification pipeline.
-        text: what it classifies.
+        text, text_pair: what it classifies; words of either text are left out.
         label: whose logit; by default the best one's.
         unit: ``"word"`` or ``"sentence"``; by default words for up to 100 of them.
         most_characters: of a longer text the beginning is looked at, and ``notes`` says so.
@@ -138,33 +139,36 @@ def explain(
     Raises:
         InputError: another pipeline, no text, a text without words, an unknown label or unit.
     """
-    _check(pipe, text, most_characters)
+    given = [text] if text_pair is None else [text, text_pair]
+    for one in given:
+        _check(pipe, one, most_characters)
     names = [pipe.model.config.id2label[i] for i in range(pipe.model.config.num_labels)]
     if label is not None and label not in names:
         known = ", ".join(map(repr, nearest(label, names) or names[:20]))
         raise InputError(f"the model has no label {label!r}; expected one of its {len(names)}, for example {known}.")
-    units = units_of(_beginning(text, most_characters), unit)
-    logits = _logits(pipe, names, [units.text, *(units.without({i}) for i in range(len(units)))])
+    beginnings = [_beginning(one, most_characters) for one in given]
+    units = units_of(beginnings[0], unit) if text_pair is None else pair_units_of(beginnings[0], beginnings[1], unit)
+    logits = _logits(pipe, names, units.inputs([units.text, *(units.without({i}) for i in range(len(units)))]))
     function = pipe.options.function_to_apply or default_function(pipe.model.config)
-    answer = _table(pipe([units.text], return_all_scores=True, **_ANY_ANSWER), names)[0]
+    answer = _table(pipe(units.inputs([units.text]), return_all_scores=True, **_ANY_ANSWER), names)[0]
     best = int(answer.argmax())
     column = best if label is None else names.index(label)
 
     def scores(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        return _label_scores(_logits(pipe, names, texts), column, function)
+        return _label_scores(_logits(pipe, names, units.inputs(texts)), column, function)
 
     own, _ = _label_scores(logits, column, function)
     effects = own[0] - own[1:]
     return Explanation(
         text=units.text,
-        n_characters=len(text),
+        n_characters=len(BETWEEN.join(given)),
         label=names[column],
         predicted=names[best],
         score=float(answer[column]),
         logit=float(own[0]),
         unit=units.name,
         effects=tuple(
-            Effect(start=start, end=end, text=text[start:end], effect=float(effect))
+            Effect(start=start, end=end, text=units.text[start:end], effect=float(effect))
             for (start, end), effect in zip(units.spans, effects, strict=True)
         ),
         curve=deletion_curve(units, effects.tolist(), scores, n_orders=n_orders, seed=seed),
@@ -192,9 +196,9 @@ def _beginning(text: str, most: int) -> str:
     return text[: ends[-1]] if ends and ends[-1] >= most // 2 else text[:most]
 
 
-def _logits(pipe: Any, names: Sequence[str], texts: Sequence[str]) -> np.ndarray:
+def _logits(pipe: Any, names: Sequence[str], inputs: Sequence[Any]) -> np.ndarray:
     """float64 (texts, labels); of a text in several windows the mean over them."""
-    every = pipe(list(texts), return_all_scores=True, function_to_apply="none", calibrated=False, **_ANY_ANSWER)
+    every = pipe(list(inputs), return_all_scores=True, function_to_apply="none", calibrated=False, **_ANY_ANSWER)
     return _table(every, names)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 from bothways.data.words import Span, word_spans
 from bothways.errors import InputError
@@ -15,6 +15,8 @@ from bothways.tasks.sentences import split_sentences
 WORDS_EACH = 100
 """Words up to which each is taken out by itself."""
 MOST_WORDS = 1_000
+BETWEEN = " ‖ "
+"""Between the texts of a pair, where they are shown as one."""
 PASSAGES = 40
 """Sentences or passages that a longer text is divided into, at most."""
 
@@ -36,6 +38,10 @@ class Units:
 
     def __len__(self) -> int:
         return len(self.spans)
+
+    def inputs(self, texts: Sequence[str]) -> list[Any]:
+        """Such texts as a pipeline takes them."""
+        return list(texts)
 
     def without(self, removed: Collection[int]) -> str:
         """The text without these units. Between what remains stands one of the separators that stood there.
@@ -60,6 +66,40 @@ class Units:
         """What stands before, between and after the units."""
         edges = [0, *(place for span in self.spans for place in span), len(self.text)]
         return [self.text[a:b] for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairUnits(Units):
+    """Two texts with ``BETWEEN`` between them; the units of each side are taken out of their own text."""
+
+    sides: tuple[Units, Units]
+
+    def inputs(self, texts: Sequence[str]) -> list[Any]:
+        sides = (text.partition(BETWEEN) for text in texts)
+        return [{"text": first, "text_pair": second} for first, _, second in sides]
+
+    def without(self, removed: Collection[int]) -> str:
+        first, second = self.sides
+        own = {i for i in removed if i < len(first)}
+        others = {i - len(first) for i in removed if i >= len(first)}
+        return BETWEEN.join(side.without(out) if out else side.text for side, out in ((first, own), (second, others)))
+
+
+def pair_units_of(first: str, second: str, unit: str | None = None) -> PairUnits:
+    """Divide both texts of a pair, in the same way; as ``units_of``."""
+    first = first.replace(BETWEEN, " | ")  # so that what is between them is told apart
+    if unit is None:
+        unit = "word" if len(word_spans(first)) + len(word_spans(second)) <= WORDS_EACH else "sentence"
+    empty = Units(text=first, name="word", spans=()), Units(text=second, name="word", spans=())
+    sides = [
+        units_of(text, unit) if word_spans(text) else none for text, none in zip((first, second), empty, strict=True)
+    ]
+    shift = len(first) + len(BETWEEN)
+    spans = (*sides[0].spans, *((start + shift, end + shift) for start, end in sides[1].spans))
+    if not spans:
+        raise InputError(f"the texts {first!r:.40} and {second!r:.40} have no words, so there is nothing to explain.")
+    name = next(side.name for side in sorted(sides, key=lambda side: -len(side)))
+    return PairUnits(text=f"{first}{BETWEEN}{second}", name=name, spans=spans, sides=(sides[0], sides[1]))
 
 
 def units_of(text: str, unit: str | None = None) -> Units:

@@ -109,10 +109,12 @@ def test_what_cannot_be_shown_is_refused_before_any_work(models, command, model,
     assert out == "" and not (tmp_path / "x.html").exists()
 
 
-def test_pairs_are_not_explained(models, command, tmp_path):
+def test_words_of_both_texts_of_a_pair_are_left_out(models, command, tmp_path):
     rows = tmp_path / "pairs.jsonl"
-    rows.write_text(json.dumps({"text": "good", "text_pair": "bad"}) + "\n")
-    code, _, err = command(
-        "predict", models / "SequenceClassification", rows, "--text-column", "text,text_pair", "--why"
-    )
-    assert code == 1 and "this row is a pair" in err
+    rows.write_text(json.dumps({"text": "good film", "text_pair": "bad play"}) + "\n")
+    options = ["--text-column", "text,text_pair", "--why", "-o", tmp_path / "out.jsonl", "--html", tmp_path / "w.html"]
+    code, _, err = command("predict", models / "SequenceClassification", rows, *options)
+    assert code == 0, err
+    why = json.loads((tmp_path / "out.jsonl").read_text())["why"]
+    assert [effect["text"] for effect in why["effects"]] == ["good", "film", "bad", "play"]
+    assert "‖" in (tmp_path / "w.html").read_text()

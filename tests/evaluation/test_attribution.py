@@ -53,6 +53,26 @@ def test_effects_of_a_known_model_are_its_weights():
         assert e.text[effect.start : effect.end] == effect.text
 
 
+def test_of_a_pair_each_word_is_left_out_of_its_own_text():
+    asked = []
+
+    class PairPipe(KnownPipe):
+        def __call__(self, rows, **options):
+            asked.extend(rows)
+            # the second text speaks against the label
+            texts = [f"{row['text']} {row['text_pair'].replace('good', 'dull')}" for row in rows]
+            return super().__call__(texts, **options)
+
+    e = explain(PairPipe(), "a good film ‖ wonderful", "good, they say")
+    effects = {(effect.start, effect.text): round(effect.effect, 9) for effect in e.effects if effect.effect}
+    assert effects == {(2, "good"): 1.0, (14, "wonderful"): 2.0, (26, "good"): -1.5}
+    assert e.text == "a good film | wonderful ‖ good, they say" and e.n_characters == len(e.text)
+    assert {row["text_pair"] for row in asked if row["text"] == "a film | wonderful"} >= {"good, they say"}
+    assert explain(PairPipe(), "good", "?").effects[0].effect == pytest.approx(1.0)
+    with pytest.raises(InputError, match="' ' and '' have no words"):
+        explain(PairPipe(), " ", "")
+
+
 def test_a_true_marking_is_shown_to_be_better_than_chance_and_a_false_one_is_not():
     text = "a wonderful film with a good plot and it is not at all dull for me"
     e = explain(KnownPipe(), text)
