@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import os
+import random
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +18,7 @@ from scipy.optimize import minimize_scalar
 from sklearn.linear_model import LogisticRegression
 
 from bothways.errors import InputError
+from bothways.evaluation.baseline import train_baseline
 from bothways.evaluation.calibrated import fit_calibration, measure_calibration, measure_confidences
 from bothways.evaluation.conformal import nonconformity, rounded_up, stored_quantiles
 from bothways.evaluation.reliability import reliability
@@ -132,17 +137,41 @@ def test_a_table_is_stored_without_promising_more() -> None:
 @pytest.mark.parametrize("error", [0.1, 0.3])
 def test_sets_cover_what_they_promise_on_twenty_splits(error: float) -> None:
     logits, gold = classified(24_000, 7, spread=1.2)
-    scores, kept, sizes = softmax(logits * 3), [], []
-    for seed in range(20):
-        order = np.random.default_rng(seed).permutation(len(gold))
-        one, two = order[:4_000], order[4_000:]
-        stored = fit_calibration("single", scores[one], gold[one])
-        inside = label_sets(stored, stored.scores(scores[two]), error)
-        kept.append(inside[np.arange(len(two)), gold[two]].mean())
-        sizes.append(inside.sum(axis=1).mean())
+    kept, sizes = covered(softmax(logits * 3), gold, 4_000, error)
     assert np.mean(kept) == pytest.approx(1 - error, abs=0.01)
     assert max(abs(np.array(kept) - (1 - error))) < 0.03
     assert 1 < np.mean(sizes) < 6
+
+
+@pytest.mark.data
+@pytest.mark.skipif("BOTHWAYS_DATA" not in os.environ, reason="BOTHWAYS_DATA is not set")
+@pytest.mark.parametrize(("name", "n_train"), [("ag_news", 4_000), ("banking77", 4_000)])
+def test_they_do_on_real_texts(name: str, n_train: int) -> None:
+    with gzip.open(Path(os.environ["BOTHWAYS_DATA"]) / name / "train.jsonl.gz", "rt", encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines]
+    random.Random(0).shuffle(rows)
+    names = sorted({row["label"] for row in rows})
+    texts, labels = [row["text"] for row in rows], [row["label"] for row in rows]
+    model = train_baseline(texts[:n_train], None, labels[:n_train], kind="single", label_names=names)
+    scores = model.predict(texts[n_train:]).probabilities
+    gold = np.array([names.index(label) for label in labels[n_train:]])
+    for error in (0.1, 0.05):
+        kept, sizes = covered(scores, gold, len(gold) // 2, error)
+        assert np.mean(kept) == pytest.approx(1 - error, abs=0.01)
+        assert np.mean(sizes) < 2
+
+
+def covered(scores: np.ndarray, gold: np.ndarray, n_fitted: int, error: float) -> tuple[list[float], list[float]]:
+    """Share of sets that hold the right label, and their mean size, on the rest of each of twenty splits."""
+    kept, sizes = [], []
+    for seed in range(20):
+        order = np.random.default_rng(seed).permutation(len(gold))
+        one, two = order[:n_fitted], order[n_fitted:]
+        stored = fit_calibration("single", scores[one], gold[one])
+        inside = label_sets(stored, stored.scores(scores[two]), error)
+        kept.append(float(inside[np.arange(len(two)), gold[two]].mean()))
+        sizes.append(float(inside.sum(axis=1).mean()))
+    return kept, sizes
 
 
 def test_sets_of_several_labels_and_intervals_cover_what_they_promise() -> None:
