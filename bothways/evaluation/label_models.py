@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bothways.evaluation.features import fit_features
+from bothways.evaluation.logistic import logistic_regression
 
 MOST_TERMS = 50_000
 MOST_WEIGHTS = 2_000_000  # terms x labels
-MOST_WORK = 2e7  # (stored numbers + 20 x terms) x labels: above, words of labels are counted instead of weighed
-_ITERATIONS = 25
+_PASSES = 8  # of 20 as many flipped labels are found, to a point
 
 
 def features_of(texts: Sequence[str], pairs: Sequence[str | None] | None, n_labels: int) -> Any:
@@ -24,18 +23,9 @@ def features_of(texts: Sequence[str], pairs: Sequence[str | None] | None, n_labe
 
 
 def classifier(features: Any, labels: NDArray[np.int64], n_labels: int, seed: int) -> Any:
-    """Logistic regression with ``predict_proba``, or naive Bayes where that would take long.
+    """Something with ``predict_proba``.
 
     Args:
         labels: at least two different ones. n_labels: how many there are to learn in all.
     """
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.naive_bayes import MultinomialNB
-
-    if (features.nnz + 20 * features.shape[1]) * n_labels > MOST_WORK:
-        return MultinomialNB(alpha=0.05).fit(features, labels)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        # Weaker than the baseline's C = 10: probabilities are to say how sure, and to believe no single wrong label.
-        return LogisticRegression(C=3.0, max_iter=_ITERATIONS, random_state=seed).fit(features, labels)
+    return logistic_regression(features, labels, seed=seed, n_labels=n_labels, passes=_PASSES)

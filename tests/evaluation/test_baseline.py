@@ -45,8 +45,8 @@ def test_probabilities_are_those_of_scikit_learn(n_labels, monkeypatch):
     import bothways.evaluation.baseline as module
 
     fitted = []
-    own = module._logistic_regression
-    monkeypatch.setattr(module, "_logistic_regression", lambda *a, **k: fitted.append(own(*a, **k)) or fitted[-1])
+    own = module.logistic_regression
+    monkeypatch.setattr(module, "logistic_regression", lambda *a, **k: fitted.append(own(*a, **k)) or fitted[-1])
     labels = [str(i % n_labels) for i in range(60)]
     texts = [f"word{label} and more {i % 7}" for i, label in enumerate(labels)]
     names = [*map(str, range(n_labels)), "never seen"]
