@@ -16,9 +16,11 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from bothways.engine.shared_sums import SharedSums, shared_sums
 from bothways.errors import BothwaysError, ToldElsewhereError
 
 T = TypeVar("T")
+_memories: list[tuple[Any, SharedSums | None]] = []
 
 LARGE = 65_536
 """Numbers from which a gradient is exchanged by itself; copying it together with others would cost more."""
@@ -46,9 +48,14 @@ class Processes:
         return self._reduced(tensor, dist.ReduceOp.SUM) if self.count > 1 else tensor
 
     def sum_all(self, tensors: Sequence[Tensor]) -> None:
-        """Add up many tensors in place, each over all processes; they are on their way at the same time."""
-        if self.count == 1:
+        """Add up many tensors in place, each over all processes; every process gets the same bits."""
+        if self.count == 1 or not tensors:
             return
+        if all(tensor.is_cpu and tensor.dtype == torch.float32 and tensor.is_contiguous() for tensor in tensors):
+            memory = _shared_memory(self)
+            if memory is not None:
+                memory.add_up(tensors)
+                return
         if dist.get_backend() == "nccl" and any(tensor.is_cpu for tensor in tensors):
             for tensor in tensors:
                 self.sum(tensor)
@@ -137,6 +144,14 @@ def processes(timeout_seconds: float = 1800) -> Processes:
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         dist.init_process_group(backend, timeout=timedelta(seconds=timeout_seconds))
     return Processes(dist.get_rank(), dist.get_world_size(), int(os.environ.get("LOCAL_RANK", "0")))
+
+
+def _shared_memory(group: Processes) -> SharedSums | None:
+    """That of the present group of processes; made at the first call."""
+    world = dist.group.WORLD
+    if not _memories or _memories[0][0] is not world:
+        _memories[:] = [(world, shared_sums(group))]
+    return _memories[0][1]
 
 
 def _outcome(work: Callable[[], Any]) -> tuple[Any, Exception | None]:

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from bothways.batching import collate
-from bothways.engine.order import shard
 from bothways.engine.processes import Processes
 from bothways.engine.seeds import epoch_order
 from bothways.engine.steps import MicroBatch
@@ -100,10 +99,11 @@ class FeatureSteps:
 
     def steps(self, epoch: int, first: int) -> Iterator[list[MicroBatch]]:
         order = epoch_order(len(self.features), self.seed, epoch + 1)
-        own = shard(order, self.group.rank, self.group.count, self.batch_size)
+        whole = self.batch_size * self.group.count
         for step in range(first, self.steps_per_epoch or 0):
-            indices = own[step * self.batch_size : (step + 1) * self.batch_size].tolist()
-            yield [self._micro_batch(part) for part in self.divide(indices)]
+            members = order[step * whole : (step + 1) * whole].tolist()
+            own = balanced(members, self.features.length, self.group.count)[self.group.rank]
+            yield [self._micro_batch(part) for part in self.divide(own)]
 
     def divide(self, indices: Sequence[int]) -> list[list[int]]:
         """Examples sorted by length, since equal lengths share one attention call, in parts within the budget."""
@@ -127,6 +127,19 @@ class FeatureSteps:
             tokens=batch.total_tokens,
             examples=indices,
         )
+
+
+def balanced(members: Sequence[int], length: Callable[[int], int], count: int) -> list[list[int]]:
+    """Examples of a step dealt to processes, about as many tokens for each, since all wait for the slowest."""
+    if count == 1:
+        return [list(members)]
+    parts: list[list[int]] = [[] for _ in range(count)]
+    tokens = [0] * count
+    for i in sorted(members, key=lambda i: (-length(i), i)):
+        lightest = tokens.index(min(tokens))
+        parts[lightest].append(i)
+        tokens[lightest] += length(i)
+    return parts
 
 
 def labelled_items(batch: Any) -> float:

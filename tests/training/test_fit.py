@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bothways import BertConfig, BertForSequenceClassification
 from bothways.engine.schedules import linear
 from bothways.errors import BothwaysError, UsageError
-from bothways.training.features import Features
+from bothways.training.features import Features, balanced
 from bothways.training.fit import fit
 from bothways.training.settings import FitSettings
 
@@ -182,3 +184,13 @@ def test_defaults_by_texts_a_label(texts, labels, expected):
 
     found = defaults_for(texts, labels)
     assert (found.epochs, found.head_factor) == expected
+
+
+@given(st.lists(st.integers(1, 400), min_size=1, max_size=64), st.integers(1, 4))
+def test_processes_get_every_example_once_and_about_as_many_tokens(lengths, count):
+    members = list(range(len(lengths)))[::-1]
+    parts = balanced(members, lengths.__getitem__, count)
+    assert len(parts) == count and sorted(i for part in parts for i in part) == sorted(members)
+    tokens = [sum(lengths[i] for i in part) for part in parts]
+    assert max(tokens) - min(tokens) <= max(lengths)
+    assert count > 1 or parts == [members], "one process has the order that it had"
