@@ -19,6 +19,12 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # workers that each take all cores woul
 WORDS = "good bad fine awful film book play the a was it very not really story plot actor and but".split()  # noqa: SIM905
 
 
+def pytest_runtest_setup() -> None:
+    """The reference's training arguments leave their precision in the environment, where other tests would take it."""
+    for name in [name for name in os.environ if name.startswith("ACCELERATE_")]:
+        del os.environ[name]
+
+
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory) -> Path:
     """A body without a head, with a tokeniser, as a checkpoint from elsewhere would come."""
