@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import torch
@@ -20,7 +21,6 @@ from bothways.engine.shared_sums import SharedSums, shared_sums
 from bothways.errors import BothwaysError, ToldElsewhereError
 
 T = TypeVar("T")
-_memories: list[tuple[Any, SharedSums | None]] = []
 
 LARGE = 65_536
 """Numbers from which a gradient is exchanged by itself; copying it together with others would cost more."""
@@ -52,7 +52,7 @@ class Processes:
         if self.count == 1 or not tensors:
             return
         if all(tensor.is_cpu and tensor.dtype == torch.float32 and tensor.is_contiguous() for tensor in tensors):
-            memory = _shared_memory(self)
+            memory = _shared_memory(self, dist.group.WORLD)
             if memory is not None:
                 memory.add_up(tensors)
                 return
@@ -146,12 +146,10 @@ def processes(timeout_seconds: float = 1800) -> Processes:
     return Processes(dist.get_rank(), dist.get_world_size(), int(os.environ.get("LOCAL_RANK", "0")))
 
 
-def _shared_memory(group: Processes) -> SharedSums | None:
-    """That of the present group of processes; made at the first call."""
-    world = dist.group.WORLD
-    if not _memories or _memories[0][0] is not world:
-        _memories[:] = [(world, shared_sums(group))]
-    return _memories[0][1]
+@lru_cache(maxsize=1)
+def _shared_memory(group: Processes, world: Any) -> SharedSums | None:
+    """Made at the first call for ``world``, torch's present group of all processes."""
+    return shared_sums(group)
 
 
 def _outcome(work: Callable[[], Any]) -> tuple[Any, Exception | None]:

@@ -92,11 +92,13 @@ def shared_sums(group: Processes) -> SharedSums | None:
     size = 2 * group.count * BLOCK * 4
     token = secrets.token_bytes(_TOKEN_BYTES)
     own = _created(size, token) if group.is_first else None
-    path, token = group.share((None if own is None else own[0], token))
-    memory = own[1] if own is not None else None if path is None else _opened(path, size, token)
-    missing = group.any(memory is None)
-    if own is not None:
-        os.unlink(own[0])  # all have it open, or none will; nothing stays behind, however they end
+    try:
+        path, token = group.share((None if own is None else own[0], token))
+        memory = own[1] if own is not None else None if path is None else _opened(path, size, token)
+        missing = group.any(memory is None)
+    finally:
+        if own is not None:
+            os.unlink(own[0])  # all have it open, or none will; nothing stays behind, however they end
     if missing or memory is None:
         return None
     return SharedSums(memory, group.rank, group.count, lambda: group.any(False))

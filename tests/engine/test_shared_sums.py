@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from bothways.engine import shared_sums as module
 from bothways.engine.processes import Processes
 from bothways.engine.shared_sums import SharedSums, blocks_of, shared_sums
+from bothways.errors import BothwaysError
 
 
 @given(st.lists(st.integers(0, 50), max_size=8), st.integers(1, 20))
@@ -83,6 +84,19 @@ def test_the_file_has_no_name_for_long(lacks, monkeypatch):
     monkeypatch.setattr(Two, "other_lacks", lacks)
     found = shared_sums(Two(rank=0, count=2))
     assert (found is None) == lacks
+    assert not {name for name in set(os.listdir(module.MEMORY)) - before if name.startswith("bothways-")}
+
+
+@pytest.mark.skipif(not module.MEMORY.is_dir(), reason="this system has no /dev/shm")
+def test_nor_where_another_process_is_lost_meanwhile(monkeypatch):
+    before = set(os.listdir(module.MEMORY))
+
+    def lost(self, value):
+        raise BothwaysError("process 0 lost the others")
+
+    monkeypatch.setattr(Two, "share", lost)
+    with pytest.raises(BothwaysError, match="lost the others"):
+        shared_sums(Two(rank=0, count=2))
     assert not {name for name in set(os.listdir(module.MEMORY)) - before if name.startswith("bothways-")}
 
 
