@@ -117,7 +117,9 @@ def test_stride_is_the_overlap_of_windows(models, made):
     assert counts[0] == counts[2] < counts[1] == counts[3]
 
 
-def test_no_model_means_no_download(monkeypatch):
+def test_no_model_means_no_download(monkeypatch, tmp_path):
+    monkeypatch.setattr("bothways.resolver.box.BOX_DIRECTORY", tmp_path / "empty box")
+
     def refuse(*_, **__):
         raise AssertionError("the network was asked")
 
