@@ -2,8 +2,9 @@
 
     python -m recipes.multi30k --data DIR --output translator
 
-A T5-style encoder and decoder of 10 million parameters, with a vocabulary of its own. The published text-only baseline
-has 19.3 BLEU on the Flickr test set of 2017 (Elliott et al. 2017).
+A T5-style encoder and decoder of 3 million parameters, with a vocabulary of its own: for 29,000 captions small models
+with much dropout are the better ones (Wu et al. 2021: four layers of width 128). The published text-only
+baseline has 19.3 BLEU on the Flickr test set of 2017 (Elliott et al. 2017).
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from bothways.metrics.generation import bleu, chrf
 from recipes._common import blank_model, data_file, options, write_results
 
 VOCABULARY = 8_000
-SIZES = {"d_model": 256, "d_kv": 64, "d_ff": 1024, "num_heads": 4, "num_layers": 4, "num_decoder_layers": 4}
-SETTINGS = {"epochs": 40, "batch_size": 64, "learning_rate": 1e-3, "warmup": 0.05, "label_smoothing": 0.1}
+SIZES = {"d_model": 128, "d_kv": 32, "d_ff": 512, "num_heads": 4, "num_layers": 4, "num_decoder_layers": 4}
+SETTINGS = {"epochs": 40, "batch_size": 64, "learning_rate": 2e-3, "warmup": 0.05, "label_smoothing": 0.1}
 SAMPLES = 8
 
 
@@ -77,7 +78,7 @@ def new_model(tokenizer: T5TokenizerFast) -> T5ForConditionalGeneration:
     """Random weights, the same each time."""
     torch.manual_seed(0)
     config = T5Config(
-        **SIZES, vocab_size=len(tokenizer), dropout_rate=0.1, feed_forward_proj="gated-gelu", decoder_start_token_id=0
+        **SIZES, vocab_size=len(tokenizer), dropout_rate=0.2, feed_forward_proj="gated-gelu", decoder_start_token_id=0
     )
     return T5ForConditionalGeneration(config)
 

@@ -6,7 +6,13 @@ import dataclasses
 
 import pytest
 
-from bothways import BertConfig, BertForQuestionAnswering, BertForSequenceClassification
+from bothways import (
+    BertConfig,
+    BertForQuestionAnswering,
+    BertForSequenceClassification,
+    T5Config,
+    T5ForConditionalGeneration,
+)
 from bothways.models.adapters import add_lora
 from bothways.training.advice import advice, way_of
 from bothways.training.frozen import freeze_body
@@ -90,6 +96,12 @@ def test_silence_about_usual_rates(rate):
 
 def test_nothing_is_said_about_rates_of_toys():
     assert given(learning_rate=5e-3, to=model(32)) == ()
+
+
+def test_many_epochs_are_usual_for_models_that_write():
+    writer = T5ForConditionalGeneration(T5Config(vocab_size=9, d_model=128, d_kv=8, d_ff=8, num_layers=1, num_heads=2))
+    assert given(epochs=40, learning_rate=2e-3, to=writer) == ()
+    assert "40 epochs are more than the 20" in given(epochs=40)[0]
 
 
 def test_ways():
