@@ -13,9 +13,10 @@ from recipes.box._common import Held, Recipe, Source, json_rows, make, options, 
 
 ACCURACY = {"accuracy": "accuracy"}
 NAMES = ("NEGATIVE", "POSITIVE")
-REVIEWS = 6_000
-"""Of IMDB to train on: whole reviews cost twenty times as much as phrases."""
-HELD_REVIEWS = 1_000
+REVIEWS_APART = 3
+"""Every third review of IMDB is taken: whole reviews cost twenty times as much as phrases."""
+HELD_APART = 7
+"""Of these every seventh is to score on."""
 
 
 def prepare(data: Path, place: Path) -> tuple[list[Path], Path, list[Held]]:
@@ -23,11 +24,9 @@ def prepare(data: Path, place: Path) -> tuple[list[Path], Path, list[Held]]:
     phrases = write_rows(place / "sst2.jsonl", map(named, json_rows(data_file(data, "sst2", "train.jsonl.gz"))))
     dev = write_rows(place / "sst2-dev.jsonl", map(named, json_rows(data_file(data, "sst2", "dev.jsonl.gz"))))
     reviews = {row["text"]: row for row in json_rows(data_file(data, "imdb", "train.jsonl.gz"))}  # some come twice
-    step = max(1, len(reviews) // (REVIEWS + HELD_REVIEWS))  # the file has all of one label first
-    chosen = [named(row) for row in list(reviews.values())[::step]]
-    every = max(2, (REVIEWS + HELD_REVIEWS) // HELD_REVIEWS)
-    held = write_rows(place / "imdb-held.jsonl", chosen[::every])
-    train = write_rows(place / "imdb.jsonl", [row for i, row in enumerate(chosen) if i % every])
+    chosen = [named(row) for row in list(reviews.values())[::REVIEWS_APART]]  # the file has all of one label first
+    held = write_rows(place / "imdb-held.jsonl", chosen[::HELD_APART])
+    train = write_rows(place / "imdb.jsonl", [row for i, row in enumerate(chosen) if i % HELD_APART])
     return (
         [phrases, train],
         dev,
@@ -76,7 +75,7 @@ RECIPE = Recipe(
         ),
         Source(
             name="IMDB (Maas et al. 2011)",
-            used=f"training ({REVIEWS:,} reviews), scores ({HELD_REVIEWS:,} others)",
+            used="training (every third review, six of seven), scores (the others of these)",
             licence="none stated",
         ),
     ),

@@ -42,7 +42,7 @@ def data(tmp_path) -> Path:
     root = tmp_path / "data"
     put(root / "sst2/train.jsonl.gz", rated(160, 1))
     put(root / "sst2/dev.jsonl.gz", rated(40, 2))
-    put(root / "imdb/train.jsonl.gz", sorted(rated(60, 3, "<br /><br />the end"), key=lambda row: row["label"]))
+    put(root / "imdb/train.jsonl.gz", sorted(rated(150, 3, "<br /><br />the end"), key=lambda row: row["label"]))
     pairs = [
         {"text_a": "a cat", "text_b": "the film", "label": label}
         for label in ("entailment", "neutral", "contradiction", "not_entailment")
