@@ -34,7 +34,7 @@ def evaluate_command(
     from bothways.evaluation.scores import METRICS, count_outcomes, score
     from bothways.files import write_json
     from bothways.tasks.encoded import position_limit
-    from bothways.training.job import find_task
+    from bothways.training.known_tasks import find_task
     from bothways.training.task import check_further
 
     check_file_output(output, file)

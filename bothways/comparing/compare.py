@@ -16,7 +16,7 @@ from bothways.errors import UsageError
 from bothways.evaluation.intervals import Difference
 from bothways.evaluation.scores import METRICS, Outcomes, count_outcomes, score, score_difference
 from bothways.evaluation.verdict import Score
-from bothways.training.job import find_task
+from bothways.training.known_tasks import find_task
 from bothways.training.manifest import hardware
 from bothways.training.task import JudgedBaseline
 

@@ -24,7 +24,7 @@ from bothways.resolver import resolve_model
 from bothways.resolver.adapters import ADAPTER_WEIGHTS, find_encoder, is_adapter
 from bothways.tasks.encoded import position_limit
 from bothways.tokenizers import AutoTokenizer
-from bothways.training.job import TASKS, find_task
+from bothways.training.known_tasks import TASKS, find_task
 from bothways.training.task import TrainingTask
 
 _FIRST = 8

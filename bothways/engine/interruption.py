@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from bothways.errors import Interrupted
 from bothways.progress import accept_stop
 
 
@@ -65,3 +66,19 @@ def stopping_gently() -> Iterator[Wish]:
             signal.signal(number, handler)
         if wish:
             accept_stop()
+
+
+@contextmanager
+def interruptible(going_on: str) -> Iterator[None]:
+    """Within, what follows a training: Ctrl-C and SIGTERM end it at once, and say how to go on.
+
+    Raises:
+        Interrupted: in place of the ``KeyboardInterrupt``.
+    """
+    with stopping_gently() as wish:
+        try:
+            with wish.at_once():
+                yield
+        except KeyboardInterrupt:
+            said = f"Stopped before the result was written. {going_on}".strip()
+            raise Interrupted(said, wish.exit_code if wish else 130) from None

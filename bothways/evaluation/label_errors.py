@@ -177,6 +177,21 @@ def cross_fitted(
     return blocks
 
 
+def mean_with(blocks: Blocks, others: NDArray[np.floating]) -> Blocks:
+    """The mean of two judges' probabilities; that of the first alone where the other has none.
+
+    Args:
+        others: (n, C), NaN for texts that it does not judge.
+    """
+
+    def both() -> Iterator[tuple[NDArray[np.int64], NDArray[np.floating]]]:
+        for rows, probabilities in blocks():
+            other = others[rows]
+            yield rows, (probabilities + np.where(np.isnan(other), probabilities, other)) / 2
+
+    return both
+
+
 def folds_of(
     texts: Sequence[str], pairs: Sequence[str | None] | None, chosen: NDArray[np.int64], seed: int
 ) -> NDArray[np.int64]:

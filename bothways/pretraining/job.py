@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bothways.corpus import build_shards, content_of, is_shards, open_shards
+from bothways.engine.interruption import interruptible
 from bothways.engine.peak import measured_peak
 from bothways.engine.precision import PRECISIONS, best_device, resolve_precision
 from bothways.engine.processes import Processes, processes
@@ -33,7 +34,6 @@ from bothways.resolver import resolve_model
 from bothways.tasks.encoded import position_limit
 from bothways.tokenizers import AutoTokenizer
 from bothways.training.features import MAX_TOKENS, MAX_TOKENS_ELSEWHERE
-from bothways.training.fit import interruptible
 from bothways.training.manifest import command_line, json_options, model_identity
 from bothways.training.publish import check_output
 from bothways.training.run_directory import RunDirectory

@@ -27,6 +27,7 @@ from bothways.resolver import resolve_model
 from bothways.tasks.calibration import CONFIG_KEY, head_sketch
 from bothways.tasks.encoded import position_limit
 from bothways.tokenizers import AutoTokenizer
+from bothways.training.known_tasks import find_task
 from bothways.training.task import TrainingTask
 from bothways.training.text_task import TextTask
 
@@ -85,8 +86,6 @@ def calibrate(
         DataError, InputError: files that cannot be used, or too few examples.
         ModelNotFoundError, ConfigError, CheckpointError: about the model.
     """
-    from bothways.training.job import find_task
-
     directory = resolve_model(model)
     task_class = find_task(task or infer_task(directory, None, {}))
     if task_class is not TextTask:

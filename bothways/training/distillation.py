@@ -77,6 +77,7 @@ class Distillation(Objective):
             logits, vectors = _logits_and_vectors(model, batch)
         else:
             logits, vectors = self.hard.forward(model, batch), None
+        self.told(logits, examples)
         counted = batch.labels != IGNORED
         weights = self.hard.item_weights(batch.labels)
         loss = (1 - self.weight) * self.hard.of(logits, batch.labels)

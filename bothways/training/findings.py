@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bothways.data import TextExample
 from bothways.evaluation.baseline import Predictions
@@ -25,6 +26,7 @@ from bothways.evaluation.label_errors import (
     encoded_labels,
     from_array,
     listed,
+    mean_with,
     rank_labels,
     together,
 )
@@ -99,10 +101,15 @@ def marked_of(task: TrainingTask, predictions: Predictions) -> tuple[MarkedText,
     return ()
 
 
-def label_errors_of(task: TrainingTask, predictions: Predictions, seed: int = 0) -> LabelErrors | None:
-    """Suspected labels of the training part, by cross-fitted baselines, and of the evaluation part, by the model (or,
-    where it gives no probabilities, by cross-fitted baselines too); of entities by the same words elsewhere. None for
-    tasks without labels.
+def label_errors_of(
+    task: TrainingTask, predictions: Predictions, seed: int = 0, watched: NDArray[np.float32] | None = None
+) -> LabelErrors | None:
+    """Suspected labels of the training part, by what the model said while it learned, or by cross-fitted baselines; and
+    of the evaluation part, by the model (or, where it gives no probabilities, by cross-fitted baselines too); of
+    entities by the same words elsewhere. None for tasks without labels.
+
+    Args:
+        watched: of the training examples, see ``label_watch``; None if the training was not watched.
     """
     if task.kind == "entities":
         named = [("training", task.split.train), ("judged", task.split.evaluation)]
@@ -113,11 +120,11 @@ def label_errors_of(task: TrainingTask, predictions: Predictions, seed: int = 0)
         return None
     parts = []
     if len(task.split.train) >= FEWEST_TEXTS:
-        parts.append(_by_baselines(as_evaluation(task, task.split.train), "training", task.items, seed))
+        parts.append(_by_baselines(as_evaluation(task, task.split.train), "training", seed, watched))
     if predictions.probabilities is not None:
         parts.append(_by_model(task, predictions))
     elif len(task.split.evaluation) >= FEWEST_TEXTS:
-        parts.append(_by_baselines(task, "judged", task.items, seed))
+        parts.append(_by_baselines(task, "judged", seed))
     return together(parts)
 
 
@@ -171,17 +178,21 @@ def as_evaluation(task: TrainingTask, examples: Sequence[Any]) -> TrainingTask:
     return inner
 
 
-def _by_baselines(task: TrainingTask, part: str, items: str, seed: int) -> CrossFitted:
+def _by_baselines(task: TrainingTask, part: str, seed: int, watched: NDArray[np.float32] | None = None) -> CrossFitted:
     texts, pairs = task.shown_texts()
-    sentence = (
-        f"In the {part} part a bag of words judged each {items.removesuffix('s')}, having learned from "
-        f"{FOLDS - 1} of {FOLDS} parts without it."
-    )
+    item, learned = task.items.removesuffix("s"), f"learned from {FOLDS - 1} of {FOLDS} parts without it"
+    sentence = f"In the {part} part a bag of words judged each {item}, having {learned}."
+    if watched is not None:
+        sentence = (
+            f"In the {part} part the mean of two judgements of each {item} counts: of a bag of words that {learned}, "
+            "and of the model in its first epochs."
+        )
     if task.kind == "multi":
         marks = marked_labels(task.gold(), task.label_names)
         return _sets(task, part, marks, cross_fitted_sets(texts, pairs, marks, seed=seed), sentence)
     labels, n_labels = encoded_labels(task.gold(), task.label_names), len(task.label_names)
-    return _singles(task, part, labels, cross_fitted(texts, pairs, labels, n_labels, seed=seed), sentence)
+    blocks = cross_fitted(texts, pairs, labels, n_labels, seed=seed)
+    return _singles(task, part, labels, blocks if watched is None else mean_with(blocks, watched), sentence)
 
 
 def _by_model(task: TrainingTask, predictions: Predictions) -> CrossFitted:

@@ -28,6 +28,7 @@ from bothways.errors import Interrupted, OutOfMemoryError
 from bothways.progress import progress_bar
 from bothways.training.features import MAX_TOKENS, MAX_TOKENS_ELSEWHERE, Features, FeatureSteps, Portion
 from bothways.training.fit_state import BEST, FitState, digest_of, read_training, write_training
+from bothways.training.label_watch import EPOCHS_WATCHED, LabelWatch
 from bothways.training.objectives import ModelLoss, Objective
 from bothways.training.settings import EpochRecord, FitResult, FitSettings
 
@@ -47,22 +48,6 @@ class Keeping:
     going_on: str = ""
 
 
-@contextmanager
-def interruptible(going_on: str) -> Iterator[None]:
-    """Within, what follows a fit: Ctrl-C and SIGTERM end it at once, and say how to go on.
-
-    Raises:
-        Interrupted: in place of the ``KeyboardInterrupt``.
-    """
-    with stopping_gently() as wish:
-        try:
-            with wish.at_once():
-                yield
-        except KeyboardInterrupt:
-            said = f"Stopped before the result was written. {going_on}".strip()
-            raise Interrupted(said, wish.exit_code if wish else 130) from None
-
-
 def fit(
     model: Any,
     features: Features,
@@ -70,6 +55,7 @@ def fit(
     evaluate: Callable[[], float],
     *,
     objective: Objective | None = None,
+    watch: LabelWatch | None = None,
     keeping: Keeping | None = None,
     group: Processes | None = None,
     stop_after: int | None = None,
@@ -82,6 +68,7 @@ def fit(
         model: returns an output with ``loss`` for a ``PackedBatch`` with labels. What is frozen stays as it is.
         evaluate: gives the score of the model as it is, higher is better; called after every epoch.
         objective: what is minimised; by default the model's own loss.
+        watch: is told what the model says of every example in the first epochs; the first process has it in the end.
         keeping: where checkpoints go; from the newest good one there training goes on. None writes none.
         group: the processes that train together.
         stop_after: end after that many steps, as if the process had been asked to stop.
@@ -95,7 +82,7 @@ def fit(
     """
     with stopping_gently() as wish:
         fitting = _Fit(
-            model, features, settings, evaluate, objective or ModelLoss(), keeping, group or Processes(), wish
+            model, features, settings, evaluate, objective or ModelLoss(), watch, keeping, group or Processes(), wish
         )
         fitting.stop_after = stop_after
         fitting.clock.replayed = None if clock is None else dict(clock)
@@ -112,12 +99,13 @@ class _Fit(Events):
         settings: FitSettings,
         evaluate: Callable[[], float],
         objective: Objective,
+        watch: LabelWatch | None,
         keeping: Keeping | None,
         group: Processes,
         wish: Wish,
     ) -> None:
         self.model, self.settings, self.evaluate, self.objective = model, settings, evaluate, objective
-        self.keeping, self.group, self.wish = keeping, group, wish
+        self.watch, self.keeping, self.group, self.wish = watch, keeping, group, wish
         self.stop_after: int | None = None
         self.stopped: Literal["time"] | None = None
         self.device = next(model.parameters()).device
@@ -179,6 +167,8 @@ class _Fit(Events):
             run(self.stepper, self.source, state.progress, self)
         if self.wish and self.group.count == 1:  # it came after the last step
             self._leave()
+        if self.watch:
+            self.watch.collect(self.group)
         self._restore_best()
 
     def result(self) -> FitResult:
@@ -214,6 +204,7 @@ class _Fit(Events):
 
     def epoch_begin(self) -> None:
         self.model.train()
+        self.objective.watch = self.watch if self.state.progress.epoch < EPOCHS_WATCHED else None
         if self.vocabulary:
             self.vocabulary.enter()
 
@@ -309,6 +300,8 @@ class _Fit(Events):
             return
         self.stepper.settle()
         self.state.losses = (self.loss_sum.item(), self.loss_count)
+        if self.watch:
+            self.watch.collect(self.group)
         self.saver.save(self.state.progress.step, self._write)
 
     def _write(self, directory: Path) -> None:
@@ -316,6 +309,8 @@ class _Fit(Events):
         with self._whole_vocabulary():
             self.keeping.write_model(directory, self.best_weights)
         write_training(directory, self.state, self._trained(), self.optimizer)
+        if self.watch:
+            self.watch.save(directory)
         if self.best_weights and self.trains_part:  # the model's files have LoRA merged
             save_state(directory, BEST, self.best_weights)
 
@@ -366,6 +361,8 @@ class _Fit(Events):
         self.state = read_training(found.path, self._trained(), self.optimizer, FitState.from_json)
         self.loss_sum += self.state.losses[0]
         self.loss_count = self.state.losses[1]
+        if self.watch:
+            self.watch.load(found.path, self.group)
         assert self.saver is not None
         self.resumed_at = self.saver.step = self.state.progress.step
         if self.state.best_epoch and self.trains_part:
@@ -395,4 +392,4 @@ class _Fit(Events):
         self.model.eval()
 
 
-__all__ = ["Keeping", "fit", "interruptible"]
+__all__ = ["Keeping", "fit"]

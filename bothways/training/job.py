@@ -11,15 +11,15 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from importlib import import_module
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bothways.engine.interruption import interruptible
 from bothways.engine.memory import parse_size, resident_bytes, token_budget
-from bothways.engine.precision import PRECISIONS, resolve_precision
+from bothways.engine.precision import resolve_precision
 from bothways.engine.processes import Processes, processes
-from bothways.errors import UsageError, nearest
+from bothways.errors import UsageError
 from bothways.models.auto import AutoConfig
 from bothways.resolver import DEFAULT_MODEL, resolve_model
 from bothways.tasks.encoded import position_limit
@@ -29,8 +29,10 @@ from bothways.training.calibrating import calibrate_run
 from bothways.training.evidence import gather
 from bothways.training.features import MAX_TOKENS, MAX_TOKENS_ELSEWHERE
 from bothways.training.findings import token_lengths
-from bothways.training.fit import Keeping, fit, interruptible
+from bothways.training.fit import Keeping, fit
 from bothways.training.judge import Judge
+from bothways.training.known_tasks import find_task
+from bothways.training.label_watch import label_watch
 from bothways.training.learner import Lesson, choose_parameters, load_learner, make_lesson, write_model, write_result
 from bothways.training.manifest import command_line, json_options, model_identity, unfinished_manifest
 from bothways.training.method import Method
@@ -39,22 +41,11 @@ from bothways.training.objectives import weights_text
 from bothways.training.publish import check_output
 from bothways.training.results import Run, TrainOutcome, write_results
 from bothways.training.run_directory import RunDirectory, identity_of
-from bothways.training.settings import FitSettings
-from bothways.training.task import Defaults, TrainingSet, TrainingTask, check_further
+from bothways.training.settings import FitSettings, make_settings
+from bothways.training.task import TrainingSet, TrainingTask, check_further
 from bothways.training.trials import check_search
 from bothways.training.tune import tune as search_settings
 
-TASKS: dict[str, str] = {
-    "text-classification": "bothways.training.text_task:TextTask",
-    "token-classification": "bothways.training.entity_task:EntityTask",
-    "question-answering": "bothways.training.question_task:QuestionTask",
-    "multiple-choice": "bothways.training.choice_task:ChoiceTask",
-    "next-sentence-prediction": "bothways.training.sentence_task:NextSentenceTask",
-    "summarization": "bothways.training.writing_task:SummarizationTask",
-    "translation": "bothways.training.writing_task:TranslationTask",
-    "text-generation": "bothways.training.language_task:LanguageTask",
-}
-TASK_ALIASES = {"sentiment-analysis": "text-classification", "ner": "token-classification"}
 OPTION_NAMES = {"evaluation": "eval"}  # where the command line has another word
 
 Say = Callable[[str], None]
@@ -224,7 +215,7 @@ def prepare(files: Sequence[Path], options: dict[str, Any], say: Say, group: Pro
     job = task.load(list(files), None if held is None else Path(held), seed=options["seed"], **reading)
     method = Method.of(options)
     method.check_task(job)
-    settings = _with_defaults(make_settings(options), method.defaults(job.defaults()), options)
+    settings = make_settings(options, asdict(method.defaults(job.defaults())))
     say(about(job))
     source = resolve_model(options["model"])
     most = position_limit(AutoConfig.from_pretrained(source))
@@ -283,8 +274,16 @@ def _train(
         write_model=lambda place, weights: write_model(place, learner, prepared.tokenizer, weights),
         going_on=f"Continue with: {command}",
     )
+    watch = label_watch(job, len(lesson.features), learner)
     result = fit(
-        learner, lesson.features, settings, judge.score, objective=lesson.objective, keeping=keeping, group=group
+        learner,
+        lesson.features,
+        settings,
+        judge.score,
+        objective=lesson.objective,
+        watch=watch,
+        keeping=keeping,
+        group=group,
     )
     with interruptible(keeping.going_on):
         predictions, seconds = judge.timed()
@@ -312,6 +311,7 @@ def _train(
             processes=group.count,
             search=search,
             advice=advised,
+            watched=None if watch is None else watch.means(),
             calibrated=calibrate_run(job, learner, predictions, settings.seed),
             evidence=gather(
                 job, learner, prepared.tokenizer, prepared.most, judge.runner.dtype, tokens_trained=result.tokens
@@ -372,49 +372,6 @@ def _named(options: dict[str, Any]) -> dict[str, Any]:
 
 def _silent(line: str) -> None:
     """Say nothing."""
-
-
-def find_task(name: str) -> type[TrainingTask]:
-    """The class of a task that can be trained.
-
-    Raises:
-        UsageError: an unknown name; the message lists the known ones.
-    """
-    full = TASK_ALIASES.get(name, name)
-    if full not in TASKS:
-        like = nearest(name, [*TASKS, *TASK_ALIASES], most=1)
-        hint = f" Did you mean {like[0]!r}?" if like else ""
-        raise UsageError(f"unknown task {name!r}. Known tasks: {', '.join([*TASKS, *TASK_ALIASES])}.{hint}")
-    module, _, cls = TASKS[full].partition(":")
-    return getattr(import_module(module), cls)
-
-
-def make_settings(options: dict[str, Any]) -> FitSettings:
-    """The settings that were asked for; what was not has its default.
-
-    Raises:
-        UsageError: a value that cannot be.
-    """
-    if options["precision"] not in PRECISIONS:
-        raise UsageError(f"precision is {options['precision']!r}; expected one of {', '.join(PRECISIONS)}.")
-    names = {
-        **{name: name for name in ("epochs", "learning_rate", "batch_size", "seed", "minutes", "checkpoint_steps")},
-        **{name: name for name in ("precision", "weight_decay", "layer_decay")},
-        "warmup": "warmup_ratio",
-    }
-    asked = {field: options[name] for name, field in names.items() if options.get(name) is not None}
-    if options["max_memory"] is not None:
-        asked["max_memory"] = parse_size(options["max_memory"])
-    return FitSettings(**asked)
-
-
-def _with_defaults(settings: FitSettings, task: Defaults, options: dict[str, Any]) -> FitSettings:
-    return replace(
-        settings,
-        epochs=options["epochs"] or task.epochs,
-        learning_rate=options["learning_rate"] or task.learning_rate,
-        head_factor=task.head_factor,
-    )
 
 
 def _checked_limit(asked: int | None, most: int | None) -> int | None:

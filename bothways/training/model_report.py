@@ -24,7 +24,7 @@ from bothways.tasks.encoded import position_limit
 from bothways.training.findings import calibration_of, label_errors_of, learning_of, marked_of, slices_of, token_lengths
 from bothways.training.foreign import predicted_names, read_predictions
 from bothways.training.further_columns import further_columns
-from bothways.training.job import find_task
+from bothways.training.known_tasks import find_task
 from bothways.training.loaded import load_pipe, load_runner, made_for_task
 from bothways.training.manifest import now, versions
 from bothways.training.report import facts_of, leak_warnings

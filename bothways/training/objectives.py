@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from bothways.errors import UsageError, nearest
 from bothways.models.losses import sequence_loss
 from bothways.training.features import labelled_items
+from bothways.training.label_watch import LabelWatch
 from bothways.training.writing_features import PairBatch
 
 IGNORED = -100
@@ -32,6 +33,14 @@ Forward = Callable[[Any, Any], Tensor]
 
 class Objective(ABC):
     """What is minimised: a mean over items."""
+
+    watch: LabelWatch | None = None
+    """Is told the logits of every batch, where somebody wants to know."""
+
+    def told(self, logits: Tensor, examples: Sequence[int]) -> None:
+        """Tell the watch."""
+        if self.watch is not None:
+            self.watch.note(logits, examples)
 
     @abstractmethod
     def items(self, batch: Any) -> float:
@@ -49,7 +58,10 @@ class ModelLoss(Objective):
         return labelled_items(batch)
 
     def loss(self, model: Any, batch: Any, examples: Sequence[int]) -> Tensor:
-        return output_of(model, batch).loss
+        output = output_of(model, batch)
+        if self.watch is not None:  # not every output has logits, those of classes have
+            self.told(output.logits, examples)
+        return output.loss
 
 
 def packed_logits(model: Any, batch: Any) -> Tensor:
@@ -95,7 +107,9 @@ class CrossEntropy(Objective):
         return float(self.item_weights(batch.labels).sum())
 
     def loss(self, model: Any, batch: Any, examples: Sequence[int]) -> Tensor:
-        return self.of(self.forward(model, batch), batch.labels)
+        logits = self.forward(model, batch)
+        self.told(logits, examples)
+        return self.of(logits, batch.labels)
 
     def of(self, logits: Tensor, labels: Tensor) -> Tensor:
         """() from logits (R, C) and labels int64 (R,), of which those that are -100 do not count."""

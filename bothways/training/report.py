@@ -37,7 +37,7 @@ def write_training_report(directory: Path, run: Run, comparison: Comparison, man
         show=task.show,
         marked=marked_of(task, run.predictions),
         slices=slices_of(task, run.predictions, run.evaluation_tokens, _columns(run)),
-        label_errors=label_errors_of(task, run.predictions, run.settings.seed),
+        label_errors=label_errors_of(task, run.predictions, run.settings.seed, run.watched),
         learning=learning_of(task, run.baseline, run.settings.seed),
         calibration=run.calibrated,
         facts=facts_of(task),

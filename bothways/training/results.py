@@ -7,6 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bothways.directories import publishing
 from bothways.evaluation.baseline import Predictions
 from bothways.evaluation.calibrated import Calibrated
@@ -39,6 +42,8 @@ class Run:
         search: for the settings, if there was one. advice: about settings that are not known to work.
         evidence: what the run measured of itself, see ``evidence.gather``.
         calibrated: how sure the model may be, and what is stored of that; None where it was not measured.
+        watched: float32 (n, C), the mean probabilities that the model gave of each training example as it learned, see
+            ``label_watch``; None for tasks where labels are not watched.
         evaluation_tokens: of each evaluation example; None where it is not told.
         predict_seconds: to answer all evaluation examples, tokenisation left out.
     """
@@ -64,6 +69,7 @@ class Run:
     evidence: dict[str, Any] | None = None
     calibrated: Calibrated | None = None
     evaluation_tokens: tuple[int, ...] | None = None
+    watched: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+from bothways.engine.memory import parse_size
+from bothways.engine.precision import PRECISIONS
 from bothways.errors import UsageError
 
 
@@ -76,6 +78,28 @@ class FitSettings:
         ]
         if problems:
             raise UsageError("; ".join(problems) + ".")
+
+
+def make_settings(options: dict[str, Any], defaults: dict[str, Any] | None = None) -> FitSettings:
+    """The settings that were asked for; what was not has the task's default, or the common one.
+
+    Args:
+        options: of ``train``. defaults: fields of ``FitSettings``.
+
+    Raises:
+        UsageError: a value that cannot be.
+    """
+    if options["precision"] not in PRECISIONS:
+        raise UsageError(f"precision is {options['precision']!r}; expected one of {', '.join(PRECISIONS)}.")
+    names = {
+        **{name: name for name in ("epochs", "learning_rate", "batch_size", "seed", "minutes", "checkpoint_steps")},
+        **{name: name for name in ("precision", "weight_decay", "layer_decay")},
+        "warmup": "warmup_ratio",
+    }
+    asked = {field: options[name] for name, field in names.items() if options.get(name) is not None}
+    if options["max_memory"] is not None:
+        asked["max_memory"] = parse_size(options["max_memory"])
+    return FitSettings(**{**(defaults or {}), **asked})
 
 
 @dataclass(frozen=True, kw_only=True)

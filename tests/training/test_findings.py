@@ -62,6 +62,28 @@ def answers(task, wrong=0.1, seed=0):
     return Predictions(labels=chosen, probabilities=table)
 
 
+def test_what_the_model_said_while_it_learned_counts_where_words_say_nothing():
+    rng = np.random.default_rng(3)
+    names, truth = ("a", "b", "c"), rng.integers(0, 3, 300)
+    wrong = set(rng.choice(300, 15, replace=False).tolist())
+    said = [names[(t + 1) % 3] if i in wrong else names[t] for i, t in enumerate(truth)]
+    train = [TextExample(f"w{rng.integers(9)} v{rng.integers(9)}", None, label, i + 1) for i, label in enumerate(said)]
+    task = TextTask(split(train, texts(60, 2)), "single", names)
+    watched = (0.1 + 0.7 * np.eye(3)[truth] + 0.1 * rng.random((300, 3))).astype(np.float32)
+    watched[7] = np.nan  # training never came to it
+
+    def found(watched):
+        errors = label_errors_of(task, answers(task), watched=watched)
+        first = [s.number - 1 for s in errors.suspects if s.part == "training"][:30]
+        return len(wrong.intersection(first)), errors
+
+    blind, seeing = found(None), found(watched)
+    assert blind[0] < 8 and seeing[0] >= 14
+    assert seeing[1].judged == blind[1].judged == 360
+    assert "the mean of two judgements of each text" in seeing[1].methods[0]
+    assert "a bag of words judged each text" in blind[1].methods[0]
+
+
 @pytest.mark.parametrize("kind", ["single", "multi"])
 @pytest.mark.parametrize("paired", [False, True])
 def test_texts_and_pairs(kind, paired):
