@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bothways.errors import UsageError
-from bothways.files import write_text
+from bothways.files import read_json, write_text
 
 
 def options(about: str, minutes: float) -> argparse.Namespace:
@@ -47,6 +47,18 @@ def blank_model(directory: Path, tokenizer: Any, model: Callable[[], Any]) -> Pa
         tokenizer.save_pretrained(directory)
         model().save_pretrained(directory)
     return directory
+
+
+def cost_of(directory: Path) -> str:
+    """A line on what a training took, from its record."""
+    run = read_json(directory / "bothways.json")
+    took, machine = run["training"], run["hardware"]
+    threads = f"{machine['threads']} thread{'s' if machine['threads'] > 1 else ''}"
+    place = machine["accelerator"] or f"{threads} of {machine['processor']}"
+    return (
+        f"- {took['seconds'] / 60:,.0f} minutes of training on {place}: "
+        f"{took['steps']:,} steps, {took['tokens'] / 1e6:,.1f} million tokens; the best epoch was {took['best_epoch']}"
+    )
 
 
 def write_results(directory: Path, lines: list[str]) -> None:

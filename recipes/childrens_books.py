@@ -14,7 +14,8 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from bothways import GPT2Config, GPT2LMHeadModel, GPT2TokenizerFast, pipeline, train
-from recipes._common import blank_model, data_file, options, write_results
+from bothways.files import read_json
+from recipes._common import blank_model, cost_of, data_file, options, write_results
 
 VOCABULARY = 8_192
 END = "<|endoftext|>"
@@ -28,31 +29,37 @@ def main() -> None:
     """Train, and let the model go on from the same words at several temperatures."""
     args = options(__doc__ or "", minutes=58)
     books = data_file(args.data, "text", "gutenberg-childrens-books.txt.xz")
-    tokenizer = learn_vocabulary(books)
-    start = blank_model(args.output.with_name(args.output.name + ".blank"), tokenizer, lambda: new_model(tokenizer))
-    outcome = train(
-        books,
-        args.output,
-        task="text-generation",
-        model=start,
-        minutes=args.minutes,
-        say=print,
-        **SETTINGS,  # type: ignore[arg-type]
-    )
-    write_on = pipeline("text-generation", model=str(args.output))
-    scores = outcome.metrics
-    report = [
+    if not (args.output / "bothways.json").is_file():
+        tokenizer = learn_vocabulary(books)
+        start = blank_model(args.output.with_name(args.output.name + ".blank"), tokenizer, lambda: new_model(tokenizer))
+        train(
+            books,
+            args.output,
+            task="text-generation",
+            model=start,
+            minutes=args.minutes,
+            say=print,
+            **SETTINGS,  # type: ignore[arg-type]
+        )
+    write_results(args.output, report(args.output))
+
+
+def report(model: Path) -> list[str]:
+    """Scores on the chapters that were held out, and samples."""
+    write_on, scores = pipeline("text-generation", model=str(model)), read_json(model / "bothways.json")["metrics"]
+    lines = [
         "# Children's books, from random weights",
         "",
         f"- {scores['bits_per_byte']:.3f} bits per byte on chapters that were held out",
         f"- perplexity {scores['perplexity']:.1f} of its own pieces",
+        cost_of(model),
         "",
     ]
     for temperature in TEMPERATURES:
         settings = {"do_sample": True, "temperature": temperature, "top_k": 0, "max_new_tokens": 80, "seed": 1}
         written = write_on(OPENING, **settings)[0]["generated_text"]
-        report += [f"Temperature {temperature}:", "", *(f"> {line}" for line in written.splitlines()), ""]
-    write_results(args.output, report)
+        lines += [f"Temperature {temperature}:", "", *(f"> {line}" for line in written.splitlines()), ""]
+    return lines
 
 
 def learn_vocabulary(books: Path) -> GPT2TokenizerFast:
