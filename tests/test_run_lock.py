@@ -23,9 +23,13 @@ HOLD = """
 import os, sys
 from bothways.run_lock import RunLock
 with RunLock(sys.argv[1]) as lock:
-    if sys.argv[2] == "fork" and os.fork() == 0:
-        sys.stdin.read()  # goes on when the process that made it is killed
-        os._exit(0)
+    if sys.argv[2] == "fork":
+        begun, begins = os.pipe()
+        if os.fork() == 0:
+            os.write(begins, b"1")
+            sys.stdin.read()  # goes on when the process that made it is killed
+            os._exit(0)
+        os.read(begun, 1)  # a child that has not run yet could not have let go of the lock
     print("held", flush=True)
     sys.stdin.readline()
 """
