@@ -35,6 +35,7 @@ from benchmarks import (
     predict,
     quality,
     report,
+    shared_machine,
     startup,
     tasks,
     two_processes,
@@ -393,6 +394,23 @@ def test_startup(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert result["raw"]["runs"][startup.IMPORT][0]["with_torch"] is False
     with pytest.raises(BothwaysError, match="ended with code 3"):
         startup.run([sys.executable, "-c", "raise SystemExit(3)"])
+
+
+def test_shared_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked = "import os; assert ('GOMP_SPINCOUNT' in os.environ) + ('OMP_WAIT_POLICY' in os.environ) < 2"
+    monkeypatch.setattr(shared_machine, "COMMAND", ("-c", asked))
+    monkeypatch.setenv("GOMP_SPINCOUNT", "7")  # of the shell: not taken over
+    result = read(shared_machine.main(["--repeats", "1", "--busy", "1", "--out", str(tmp_path / "s.json")]))
+    assert [row[:2] for row in result["tables"][0]["rows"]] == [
+        ["as it comes", "GOMP_SPINCOUNT=10000"],
+        ["OpenMP's own", "GOMP_SPINCOUNT=300000"],
+        ["sleep at once", "OMP_WAIT_POLICY=passive"],
+    ]
+    monkeypatch.setattr(shared_machine, "COMMAND", ("-c", "raise SystemExit(3)"))
+    with pytest.raises(BothwaysError, match="ended with code 3"):
+        shared_machine.timed({}, 1, 60)
+    monkeypatch.setattr(shared_machine, "COMMAND", ("-c", "import threading; threading.Event().wait()"))
+    assert shared_machine.timed({}, 1, 0.1) == 0.1  # ended at its limit
 
 
 def test_the_startup_commands_are_those_of_users() -> None:

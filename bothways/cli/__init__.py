@@ -22,6 +22,14 @@ VERBS = (
     *("generate", "embed", "audit", "models", "demo", "reproduce", "verify-resume", "tokenizer", "explore"),
 )
 
+SPINS = 10_000
+"""How often a thread of OpenMP looks whether there is work again before it sleeps: a third of a millisecond.
+
+GNU's default is thirty times that. Where other programs want the same cores, threads that look so long keep from work
+the very threads that they wait for: beside two busy processes a training was more than three times as slow. Alone there
+is no difference (``python -m benchmarks.shared_machine``).
+"""
+
 _stopped_by: int = signal.SIGINT
 
 
@@ -59,7 +67,14 @@ def main(arguments: list[str] | None = None) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     sys.unraisablehook = _without_interrupts
+    wait_briefly()
     sys.exit(run(arguments))
+
+
+def wait_briefly() -> None:
+    """Set ``GOMP_SPINCOUNT``, unless the user has said how threads wait. OpenMP reads it when torch is loaded."""
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", str(SPINS))
 
 
 def run(arguments: list[str] | None = None) -> int:
