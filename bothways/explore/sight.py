@@ -151,9 +151,11 @@ def _bidirectional(text: str, model: Any, top_k: int) -> Sight:
 
 def _causal(text: str, model: Any, top_k: int) -> Sight:
     before, has_gap, _ = text.partition(USUAL_MASK)
-    reader = load_reader(model, task="causal-lm") if has_gap else load_reader(model)
+    reader = load_reader(model)
     if not is_causal(reader):
         raise InputError(f"{reader.name} reads in both directions; pass it as bidirectional (--bidirectional).")
+    if has_gap:
+        reader = load_reader(model, task="causal-lm")
     reading = read_text(reader, text.replace(USUAL_MASK, BLANK), weights=True)
     gap = next((p.index for p in reading.pieces if has_gap and p.end > len(before)), None)
     guesses = _next_words(reader, before.rstrip(), top_k) if has_gap else None

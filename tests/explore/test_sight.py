@@ -75,7 +75,7 @@ def test_a_model_in_the_wrong_place_is_a_sentence(tiny_masked, tiny_gpt2, tiny_m
     for options, expected in (
         ({"bidirectional": tiny_gpt2}, "reads to the left only; pass it as causal"),
         ({"causal": tiny_masked, "text": "no gap"}, "reads in both directions; pass it as bidirectional"),
-        ({"causal": tiny_masked}, "is a bert model, which has no head for the next word"),
+        ({"causal": tiny_masked}, "reads in both directions; pass it as bidirectional"),
         ({"bidirectional": tiny_model}, "has no weights for a masked-language head"),
         ({"text": " "}, "text is blank"),
         ({"text": "\u200b"}, "has no word"),
