@@ -15,6 +15,7 @@ _BERT = (
     "BertModel",
     "BertForPreTraining",
     "BertForMaskedLM",
+    "BertLMHeadModel",
     "BertForNextSentencePrediction",
     "BertForSequenceClassification",
     "BertForTokenClassification",
@@ -154,11 +155,11 @@ _GENERATION = {
 _WHERE: dict[str, str] = {
     **dict.fromkeys(_BERT, "bothways.models.bert"),
     **{f"Albert{name}": "bothways.models.albert" for name in (*_ENCODER, "ForPreTraining")},
-    **{f"Electra{name}": "bothways.models.electra" for name in (*_ENCODER, "ForPreTraining")},
+    **{f"Electra{name}": "bothways.models.electra" for name in (*_ENCODER, "ForCausalLM", "ForPreTraining")},
     **{f"DistilBert{name}": "bothways.models.distilbert" for name in _ENCODER},
-    **{f"Roberta{name}": "bothways.models.roberta" for name in _ENCODER},
-    **{f"XLMRoberta{name}": "bothways.models.xlm_roberta" for name in _ENCODER},
-    **{f"Camembert{name}": "bothways.models.camembert" for name in _ENCODER},
+    **{f"Roberta{name}": "bothways.models.roberta" for name in (*_ENCODER, "ForCausalLM")},
+    **{f"XLMRoberta{name}": "bothways.models.xlm_roberta" for name in (*_ENCODER, "ForCausalLM")},
+    **{f"Camembert{name}": "bothways.models.camembert" for name in (*_ENCODER, "ForCausalLM")},
     **{f"ModernBert{name}": "bothways.models.modernbert" for name in _ENCODER},
     **{f"GPT2{name}": "bothways.models.gpt2" for name in (*_READER, "LMHeadModel", "DoubleHeadsModel")},
     **{f"Llama{name}": "bothways.models.llama" for name in (*_READER, "ForCausalLM")},
@@ -246,8 +247,8 @@ _WHERE: dict[str, str] = {
     "MarianConfig": "bothways.families.marian",
 }
 
-_PACKAGES = ("explore",)
-"""Packages whose functions are called by the package's name: ``bothways.explore.word(...)``."""
+_PACKAGES = ("explore", "logging")
+"""Modules whose functions are called by their name: ``bothways.explore.word(...)``."""
 
 __all__ = ["__version__", *sorted(_WHERE)]
 

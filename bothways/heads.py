@@ -103,5 +103,6 @@ class FirstTokenClassifier(nn.Module):
         self.out_proj = nn.Linear(hidden_size, num_labels)
 
     def forward(self, first: Tensor) -> Tensor:
-        """(B, N) to (B, C)."""
+        """(B, N) to (B, C); of all tokens (B, S, N), as programs call it, the first ones are read."""
+        first = first[:, 0] if first.ndim == 3 else first
         return self.out_proj(self.dropout(self.act(self.dense(self.dropout(first)))))

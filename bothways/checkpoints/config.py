@@ -219,8 +219,7 @@ class PretrainedConfig:
         return isinstance(other, PretrainedConfig) and self.to_dict() == other.to_dict()
 
     def __repr__(self) -> str:
-        own = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.own_fields())
-        return f"{type(self).__name__}({own})"
+        return f"{type(self).__name__} {self.to_json_string()}"
 
     def _relations(self) -> list[str]:
         hidden, heads = getattr(self, "hidden_size", None), getattr(self, "num_attention_heads", None)

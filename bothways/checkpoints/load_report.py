@@ -55,6 +55,15 @@ class LoadReport:
     dtype: str = ""
     """Dtype of most of the loaded floating-point values in the file, ``"float32"``."""
 
+    def loading_info(self) -> dict[str, list[str]]:
+        """What ``from_pretrained(..., output_loading_info=True)`` of the ecosystem tells."""
+        return {
+            "missing_keys": list(self.missing),
+            "unexpected_keys": list(self.unexpected),
+            "mismatched_keys": [mismatch.name for mismatch in self.mismatched],
+            "error_msgs": [],
+        }
+
     def sentence(self) -> str:
         """What a user should know, in plain sentences; empty if everything fitted."""
         parts = []

@@ -15,11 +15,16 @@ from bothways.errors import InputError, nearest
 
 NORMS = (nn.LayerNorm, nn.RMSNorm)
 _NO_DECAY = re.compile(r"bias|layernorm|rmsnorm|(?:^|\.)norm(?:$|\.)|_norm(?:$|\.)")
+LATE = 2.0**20
+"""A step at which nothing is left to correct: the decay to that power is 0 in float32."""
 _FUSED_DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
 
 class AdamW(torch.optim.AdamW):
     """torch's AdamW with the ecosystem's defaults and arguments. Source: Loshchilov and Hutter 2019.
+
+    ``correct_bias=False`` is BERT's own form, which many of its programs ask for: averages that begin at 0 count as
+    they are, so that the first steps are longer (Mosbach et al. 2021, section 5, on what that does).
 
     The fused form makes one pass over each parameter (measured: half the time of the default on a CPU). Parameters of
     other kinds than it knows, such as complex ones, are updated by torch's plain form.
@@ -38,14 +43,14 @@ class AdamW(torch.optim.AdamW):
         correct_bias: bool = True,
         no_deprecation_warning: bool = False,
     ) -> None:
-        if not correct_bias:
-            raise ValueError("correct_bias=False is not supported: BERT's own omission of it made training unstable.")
         super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, fused=True)
         if not all(p.dtype in _FUSED_DTYPES for group in self.param_groups for p in group["params"]):
             self.defaults["fused"] = None
             for group in self.param_groups:
                 group["fused"] = None
             self.register_step_pre_hook(_divide_gradients)
+        if not correct_bias:
+            self.register_step_pre_hook(_begin_late)
 
 
 class Adafactor(torch.optim.Optimizer):
@@ -316,6 +321,18 @@ def _divide_gradients(optimizer: Any, args: Any, kwargs: Any) -> None:
             for parameter in group["params"]:
                 if parameter.grad is not None:
                     parameter.grad.div_(scale)
+
+
+def _begin_late(optimizer: Any, args: Any, kwargs: Any) -> None:
+    """Let parameters begin at a step so late that averages are taken as they are."""
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            state = optimizer.state[parameter] if parameter.grad is not None else None
+            if state is not None and not state:
+                device = parameter.device if group["fused"] else "cpu"
+                state["step"] = torch.full((), LATE, dtype=torch.float32, device=device)
+                for name in ("exp_avg", "exp_avg_sq"):
+                    state[name] = torch.zeros_like(parameter, memory_format=torch.preserve_format)
 
 
 def _rms(tensor: Tensor) -> Tensor:

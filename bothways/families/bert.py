@@ -41,11 +41,14 @@ class BertConfig(PretrainedConfig):
 
     def validate(self) -> None:
         super().validate()
-        check_encoder(self)
+        check_encoder(self, may_decode=True)
 
 
-def check_encoder(config: PretrainedConfig) -> None:
+def check_encoder(config: PretrainedConfig, *, may_decode: bool = False) -> None:
     """Refuse settings of BERT and its relatives that would give other numbers here.
+
+    Args:
+        may_decode: ``is_decoder`` is known: tokens then see no later ones.
 
     Raises:
         ConfigError: relative positions, or a decoder.
@@ -55,15 +58,18 @@ def check_encoder(config: PretrainedConfig) -> None:
             f"position_embedding_type is {config.position_embedding_type!r}; only 'absolute' is implemented, and "
             "another type would give other numbers."
         )
-    if config.is_decoder or config.add_cross_attention:
+    if config.is_decoder and not may_decode:
+        raise ConfigError(f"is_decoder is not supported for {config.model_type}: it reads both ways.")
+    if config.add_cross_attention:
         raise ConfigError(
-            f"is_decoder and add_cross_attention are not supported for {config.model_type}: it reads both ways here."
+            f"add_cross_attention is not supported for {config.model_type}: BART and T5 read an encoded source."
         )
 
 
 def block_spec(config: BertConfig) -> BlockSpec:
-    """Post-norm blocks with full attention."""
+    """Post-norm blocks with full attention; with ``is_decoder`` tokens see no later ones."""
     return BlockSpec(
+        causal=config.is_decoder,
         hidden_size=config.hidden_size,
         num_attention_heads=config.num_attention_heads,
         intermediate_size=config.intermediate_size,
@@ -111,6 +117,13 @@ def _next_sentence(config: BertConfig) -> nn.Linear:
     return nn.Linear(config.hidden_size, 2)
 
 
+WORDS = Head(
+    reads="tokens",
+    build=lambda c: {"cls": nn.ModuleDict({"predictions": _masked_lm(c)})},
+    logits=lambda m, x: m.cls.predictions(x),
+)
+"""A word for every token: the masked one, or with ``is_decoder`` the next one."""
+
 HEADS = {
     "sequence-classification": Head(reads="pooled", build=lambda c: _classifier(c, c.num_labels), logits=_classify),
     "token-classification": Head(reads="tokens", build=lambda c: _classifier(c, c.num_labels), logits=_classify),
@@ -120,11 +133,8 @@ HEADS = {
         build=lambda c: {"qa_outputs": nn.Linear(c.hidden_size, 2)},
         logits=lambda m, x: m.qa_outputs(x),
     ),
-    "masked-lm": Head(
-        reads="tokens",
-        build=lambda c: {"cls": nn.ModuleDict({"predictions": _masked_lm(c)})},
-        logits=lambda m, x: m.cls.predictions(x),
-    ),
+    "masked-lm": WORDS,
+    "causal-lm": WORDS,
     "next-sentence-prediction": Head(
         reads="pooled",
         build=lambda c: {"cls": nn.ModuleDict({"seq_relationship": _next_sentence(c)})},

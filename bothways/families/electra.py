@@ -46,7 +46,7 @@ class ElectraConfig(PretrainedConfig):
 
     def validate(self) -> None:
         super().validate()
-        bert.check_encoder(self)
+        bert.check_encoder(self, may_decode=True)
         check_size(self, "embedding_size", MOST_EMBEDDING_SIZE)
 
 
@@ -103,6 +103,12 @@ def _choose(model: Any, first: Tensor) -> Tensor:
     return model.classifier(model.sequence_summary(first))
 
 
+WORDS = Head(
+    reads="tokens",
+    build=lambda c: {"cls": nn.ModuleDict({"predictions": factorised_masked_lm(c, "gelu")})},
+    logits=lambda m, x: m.cls.predictions(x),
+)
+
 HEADS = {
     "sequence-classification": Head(
         reads="first",
@@ -112,11 +118,8 @@ HEADS = {
     "token-classification": bert.HEADS["token-classification"],
     "question-answering": bert.HEADS["question-answering"],
     "multiple-choice": Head(reads="first", build=_multiple_choice, logits=_choose),
-    "masked-lm": Head(
-        reads="tokens",
-        build=lambda c: {"cls": nn.ModuleDict({"predictions": factorised_masked_lm(c, "gelu")})},
-        logits=lambda m, x: m.cls.predictions(x),
-    ),
+    "masked-lm": WORDS,
+    "causal-lm": WORDS,
     "pretraining": Head(
         reads="tokens",
         build=lambda c: {"discriminator_predictions": DiscriminatorPredictions(c)},

@@ -72,6 +72,11 @@ class Family:
     def model_type(self) -> str:
         return self.config_class.model_type
 
+    @property
+    def reads_both_ways(self) -> bool:
+        """Whether it was made to fill gaps; such a family may write, too, but is not meant to."""
+        return "masked-lm" in self.heads
+
     def key_map_for(self, config: PretrainedConfig) -> KeyMap:
         """The key map of a model with this configuration: with ``tie_word_embeddings=False`` both matrices count."""
         key_map = self.key_map if self.key_map_of is None else self.key_map_of(config)

@@ -49,7 +49,7 @@ class RobertaConfig(PretrainedConfig):
 
     def validate(self) -> None:
         super().validate()
-        bert.check_encoder(self)
+        bert.check_encoder(self, may_decode=True)
         most = min(self.vocab_size - 1, self.max_position_embeddings - 2)
         if type(self.pad_token_id) is not int or not 0 <= self.pad_token_id <= most:
             raise ConfigError(
@@ -90,6 +90,8 @@ def _masked_lm(config: RobertaConfig) -> dict[str, nn.Module]:
     return {"lm_head": LMHead(config.hidden_size, config.vocab_size, config.layer_norm_eps)}
 
 
+WORDS = Head(reads="tokens", build=_masked_lm, logits=lambda model, hidden: model.lm_head(hidden))
+
 HEADS = {
     "sequence-classification": Head(
         reads="first", build=_sequence_classifier, logits=lambda model, first: model.classifier(first)
@@ -97,7 +99,8 @@ HEADS = {
     "token-classification": bert.HEADS["token-classification"],
     "question-answering": bert.HEADS["question-answering"],
     "multiple-choice": Head(reads="pooled", build=_choice, logits=bert.HEADS["multiple-choice"].logits),
-    "masked-lm": Head(reads="tokens", build=_masked_lm, logits=lambda model, hidden: model.lm_head(hidden)),
+    "masked-lm": WORDS,
+    "causal-lm": WORDS,
 }
 
 

@@ -51,6 +51,9 @@ MODULES = (
     xlm_roberta,
 )
 
+ROUTES = ("revision", "token", "local_files_only", "cache_dir")
+"""Arguments that say where a model is looked for."""
+
 MODEL_CLASSES: dict[tuple[str, str], Any] = {
     (cls.family.model_type, cls.task): cls
     for module in MODULES
@@ -82,8 +85,8 @@ class AutoConfig:
         from bothways.resolver import resolve_model
 
         kwargs.pop("trust_remote_code", None)
-        routes = {k: kwargs.pop(k) for k in ("revision", "token", "local_files_only", "cache_dir") if k in kwargs}
-        directory = resolve_model(pretrained_model_name_or_path, **routes)
+        routes = {k: kwargs.pop(k) for k in ROUTES if k in kwargs}
+        directory = resolve_model(pretrained_model_name_or_path, **routes) / kwargs.pop("subfolder", "")
         values = model_config(directory, **routes)
         family = _family_said(values, Path(pretrained_model_name_or_path).name)
         config = family.config_class.from_dict(values, **kwargs)
@@ -125,7 +128,7 @@ class _AutoClass:
         """Load the model with the class that fits. Arguments as for ``PreTrainedModel.from_pretrained``."""
         config = kwargs.get("config")
         if not isinstance(config, PretrainedConfig):
-            routes = {k: kwargs[k] for k in ("revision", "token", "local_files_only", "cache_dir") if k in kwargs}
+            routes = {k: kwargs[k] for k in (*ROUTES, "subfolder") if k in kwargs}
             config = AutoConfig.from_pretrained(config or pretrained_model_name_or_path, **routes)
         return model_class(config.model_type, cls.task).from_pretrained(pretrained_model_name_or_path, **kwargs)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -19,6 +20,7 @@ from bothways.checkpoints.load_report import LoadReport
 from bothways.errors import InputError
 from bothways.families import FAMILIES, Family, family_of
 from bothways.models import adapter_loading, loading
+from bothways.models.initialising import WithFirstWeights
 from bothways.models.inputs import ModelInputs
 from bothways.models.vocabulary import WithVocabulary
 from bothways.nn.stack import TransformerStack
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 WRITING_HEADS = frozenset({"causal-lm", "seq2seq-lm"})
 
 
-class PreTrainedModel(WithVocabulary):
+class PreTrainedModel(WithFirstWeights, WithVocabulary):
     """Base of all models. A subclass names its family and builds its modules in ``__init__``.
 
     ``named_parameters()`` and ``state_dict()`` have the house's names, which are BERT's: for BERT and RoBERTa with its
@@ -60,6 +62,7 @@ class PreTrainedModel(WithVocabulary):
                 f"To load weights use {type(self).__name__}.from_pretrained(directory)."
             )
         super().__init__()
+        self.register_load_state_dict_pre_hook(_in_our_names)
         self.config = config
         self.name_or_path = config.name_or_path
 
@@ -88,6 +91,7 @@ class PreTrainedModel(WithVocabulary):
         token: str | bool | None = None,
         local_files_only: bool = False,
         cache_dir: str | os.PathLike[str] | None = None,
+        subfolder: str = "",
         merge: bool = True,
         **kwargs: Any,
     ) -> Any:
@@ -103,6 +107,7 @@ class PreTrainedModel(WithVocabulary):
             output_loading_info: return (model, dict of missing, unexpected and mismatched names).
             state_dict: weights to use in place of the directory's.
             device_map: a device to move the model to.
+            subfolder: of the directory, in which the model lies.
             merge: of an adapter: add its products to the weights, which gives an ordinary model. False keeps them
                 apart, and only what the adapter holds trainable.
             **kwargs: replace fields of the configuration (``num_labels=3``), or go to the class's own constructor.
@@ -121,11 +126,12 @@ class PreTrainedModel(WithVocabulary):
             directory = Path()
         else:
             routes: dict[str, Any] = {"token": token, "local_files_only": local_files_only, "cache_dir": cache_dir}
-            directory = resolve_model(pretrained_model_name_or_path, revision=revision, **routes)
+            directory = resolve_model(pretrained_model_name_or_path, revision=revision, **routes) / subfolder
             encoder = adapter_loading.find_adapted_encoder(directory, **routes) if state_dict is None else None
         config = cls._config_for(directory, config, kwargs)
         config.name_or_path = str(pretrained_model_name_or_path or "")
-        with torch.device("meta"):
+        ours = cls.__module__.partition(".")[0] == __name__.partition(".")[0]
+        with torch.device("meta") if ours else nullcontext():  # a program's own class may put values into itself
             model = cls(config, **arguments)
         dtype = torch_dtype if dtype is None else dtype
         if state_dict is not None:
@@ -148,7 +154,7 @@ class PreTrainedModel(WithVocabulary):
         if device_map is not None and device_map != "auto":
             model.to(device_map if isinstance(device_map, (str, int, torch.device)) else device_map[""])
         if output_loading_info:
-            return model, _loading_info(model.load_report)
+            return model, (model.load_report or LoadReport(source="")).loading_info()
         return model
 
     @classmethod
@@ -193,6 +199,7 @@ class PreTrainedModel(WithVocabulary):
         token: str | bool | None = None,
         variant: str | None = None,
         save_peft_format: bool = True,
+        save_function: Callable[..., Any] | None = None,
     ) -> None:
         """Write a directory that this library and the reference library load.
 
@@ -202,6 +209,7 @@ class PreTrainedModel(WithVocabulary):
             is_main_process: False writes nothing.
             safe_serialization, push_to_hub, token, variant, save_peft_format: of the ecosystem; only their defaults
                 are possible.
+            save_function: of the ecosystem, without effect: files are written under another name and renamed.
 
         Raises:
             InputError: a pickle, an upload or a variant was asked for.
@@ -273,21 +281,6 @@ class PreTrainedModel(WithVocabulary):
             long_input=long_input,
         )
 
-    def post_init(self) -> None:
-        """Initialise all weights and tie those that are one. Called once, by the outermost constructor."""
-        if not any(p.is_meta for p in self.parameters()):
-            for path, module in self.named_modules():
-                self.initialise(path, module)
-        self.tie_weights()
-
-    def initialise(self, path: str, module: nn.Module) -> None:
-        """Draw the first weights of one module, its own parameters only; ``path`` is its name in the model."""
-        with torch.no_grad():
-            if self.family.initialise is None or not self.family.initialise(path, module, self.config):
-                loading.initialise(module, self.config.initializer_range)
-
-    init_weights = post_init  # the older name
-
     def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: dict[str, Any] | None = None) -> None:
         """Keep only the input of each layer for the backward pass, compute the rest again: less memory, more time."""
         for stack in self.stacks:
@@ -318,7 +311,8 @@ class PreTrainedModel(WithVocabulary):
         Raises:
             InputError: says which can.
         """
-        writers = sorted(f.model_type for f in FAMILIES.values() if not WRITING_HEADS.isdisjoint(f.heads))
+        born = [f for f in FAMILIES.values() if not WRITING_HEADS.isdisjoint(f.heads) and not f.reads_both_ways]
+        writers = sorted(f.model_type for f in born)
         raise InputError(
             f"{type(self).__name__} ({self.config.model_type}) does not write text. Models that do: "
             f"{', '.join(writers)}, loaded with AutoModelForCausalLM or AutoModelForSeq2SeqLM."
@@ -393,23 +387,11 @@ class PreTrainedModel(WithVocabulary):
         self._leave_shared()
         for stack in self.stacks:
             stack.unprepare()
-        renamed: dict[str, Tensor] = {}
-        key_map = self.family.key_map_for(self.config)
-        for step in key_map.to_ours(state_dict).steps:
-            renamed |= step.apply([state_dict[name] for name in step.theirs])
-        own = self.state_dict(keep_vars=True)
-        for tie in key_map.ties:  # a file may hold one of two names for the same parameter
-            if tie.to in renamed and tie.name in own and own[tie.name] is own.get(tie.to):
-                renamed.setdefault(tie.name, renamed[tie.to])
-        return super().load_state_dict(renamed, strict=strict, assign=assign)
+        return super().load_state_dict(state_dict, strict=strict, assign=assign)
 
 
-def _loading_info(report: LoadReport | None) -> dict[str, list[Any]]:
-    if report is None:
-        return {"missing_keys": [], "unexpected_keys": [], "mismatched_keys": [], "error_msgs": []}
-    return {
-        "missing_keys": list(report.missing),
-        "unexpected_keys": list(report.unexpected),
-        "mismatched_keys": [mismatch.name for mismatch in report.mismatched],
-        "error_msgs": [],
-    }
+def _in_our_names(model: Any, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Rename what is meant for a model, wherever in a program's own module it stands, before torch hands it on."""
+    own = {name: state_dict.pop(name) for name in list(state_dict) if name.startswith(prefix)}
+    plain = {name.removeprefix(prefix): value for name, value in own.items()}
+    state_dict |= {prefix + name: value for name, value in loading.in_our_names(model, plain).items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bothways.families.bert import BERT, BertConfig
 from bothways.models.base import PreTrainedModel
+from bothways.models.causal_models import EncoderLMModel, GoesOn
 from bothways.models.pretraining_models import MaskedLMModel, NextSentenceModel, PreTrainingModel
 from bothways.models.task_models import (
     EncoderModel,
@@ -20,7 +21,7 @@ class BertPreTrainedModel(PreTrainedModel):
     family = BERT
 
 
-class BertModel(EncoderModel):
+class BertModel(GoesOn, EncoderModel):
     """BERT's body: a vector for every token, and a pooled one for the text."""
 
     family = BERT
@@ -42,6 +43,13 @@ class BertForMaskedLM(MaskedLMModel):
 
 class BertForNextSentencePrediction(NextSentenceModel):
     """BERT that says whether one text follows another."""
+
+    family = BERT
+    base_class = BertModel
+
+
+class BertLMHeadModel(EncoderLMModel):
+    """BERT that writes, with ``is_decoder=True``."""
 
     family = BERT
     base_class = BertModel

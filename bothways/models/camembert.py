@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bothways.families.camembert import CAMEMBERT, CamembertConfig
 from bothways.models.base import PreTrainedModel
+from bothways.models.causal_models import EncoderLMModel, GoesOn
 from bothways.models.pretraining_models import MaskedLMModel
 from bothways.models.roberta import ChoicesInOrder
 from bothways.models.task_models import (
@@ -20,7 +21,7 @@ class CamembertPreTrainedModel(PreTrainedModel):
     family = CAMEMBERT
 
 
-class CamembertModel(EncoderModel):
+class CamembertModel(GoesOn, EncoderModel):
     """CamemBERT's body: a vector for every token, and a pooled one for the text."""
 
     family = CAMEMBERT
@@ -28,6 +29,13 @@ class CamembertModel(EncoderModel):
 
 class CamembertForMaskedLM(MaskedLMModel):
     """CamemBERT that fills gaps."""
+
+    family = CAMEMBERT
+    base_class = CamembertModel
+
+
+class CamembertForCausalLM(EncoderLMModel):
+    """CamemBERT that writes, with ``is_decoder=True``."""
 
     family = CAMEMBERT
     base_class = CamembertModel

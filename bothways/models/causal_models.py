@@ -6,7 +6,7 @@ returns packed tensors.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -23,6 +23,7 @@ from bothways.models.task_models import (
     EncoderModel,
     TaskModel,
     extras_of,
+    refuse_decoding,
     refuse_head_mask,
     returned,
     tokens_of,
@@ -34,10 +35,11 @@ from bothways.nn.kv_cache import KeyValueCache
 from bothways.nn.stack import StackOutput, TransformerStack
 
 
-class CausalModel(EncoderModel):
-    """A body whose tokens see no later ones."""
+class GoesOn:
+    """Mixed into a body whose blocks can be causal: it reads on where a cache ends."""
 
-    has_pooler = False
+    embeddings: Any
+    encoder: TransformerStack
 
     @property
     def writer(self) -> TransformerStack:
@@ -68,6 +70,12 @@ class CausalModel(EncoderModel):
             want_hidden=want_hidden,
             want_weights=want_weights,
         )
+
+
+class CausalModel(GoesOn, EncoderModel):
+    """A body whose tokens see no later ones."""
+
+    has_pooler = False
 
     def forward(  # type: ignore[override]
         self,
@@ -115,7 +123,7 @@ class CausalModel(EncoderModel):
 class CausalTaskModel(TaskModel):
     """Heads that read the hidden vectors of a causal body."""
 
-    base_class = CausalModel
+    base_class: ClassVar[Any] = CausalModel
 
 
 class CausalLMModel(WritingModel, CausalTaskModel):
@@ -187,6 +195,78 @@ class CausalLMModel(WritingModel, CausalTaskModel):
         return RowsDecoder(self, rows=rows, capacity=capacity)
 
 
+class EncoderLMModel(CausalLMModel):
+    """The next word, from an encoder whose tokens see no later ones: ``is_decoder=True`` in its configuration.
+
+    Without it the words are scored in both directions, as in the reference, and nothing can be generated.
+    """
+
+    def forward(  # type: ignore[override]
+        self,
+        input_ids: Tensor | PackedBatch | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        head_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        encoder_hidden_states: None = None,
+        encoder_attention_mask: None = None,
+        labels: Tensor | None = None,
+        past_key_values: Any = None,
+        use_cache: bool | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        cache_position: Tensor | None = None,
+    ) -> Any:
+        """Scores of the next word, (B, S, V). Arguments as for ``CausalLMModel``, in the order of encoders.
+
+        Args:
+            encoder_hidden_states, encoder_attention_mask: of an encoded source, which these models do not read.
+        """
+        refuse_decoding(encoder_hidden_states, encoder_attention_mask)
+        if past_key_values is not None:
+            check_direction(type(self), self.config)
+        if labels is not None or not self.config.is_decoder:
+            use_cache = False
+        return super().forward(
+            input_ids,
+            attention_mask,
+            position_ids,
+            past_key_values,
+            inputs_embeds,
+            labels,
+            use_cache,
+            output_attentions,
+            output_hidden_states,
+            return_dict,
+            token_type_ids,
+            head_mask,
+        )
+
+    def start_decoding(self, *, rows: int, capacity: int) -> RowsDecoder:
+        """As for every model that writes.
+
+        Raises:
+            InputError: its tokens see later ones.
+        """
+        check_direction(type(self), self.config)
+        return super().start_decoding(rows=rows, capacity=capacity)
+
+
+def check_direction(cls: type, config: Any) -> None:
+    """Refuse to write with, or to teach the next word to, an encoder whose tokens see it.
+
+    Raises:
+        InputError: says what its configuration lacks.
+    """
+    if issubclass(cls, EncoderLMModel) and not config.is_decoder:
+        raise InputError(
+            f"{config.model_type} reads in both directions here, so that a token sees the next one. To write it needs "
+            '"is_decoder": true in its configuration, as from_pretrained(..., is_decoder=True) sets it.'
+        )
+
+
 class Reading:
     """The inputs of one forward of a decoder, and the cache that it reads and fills."""
 
@@ -220,7 +300,7 @@ class Reading:
         if seen and attention_mask is not None:
             refuse_empty_rows(attention_mask)
         if seen and position_ids is None and given is not None:
-            position_ids = torch.arange(seen, seen + columns, device=given.device)[None]
+            position_ids = torch.arange(seen, seen + columns, device=given.device)[None] + body.config.first_position
         inputs = body.packed(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
         if use_cache is None:
             use_cache = body.config.use_cache and not body.training

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bothways.families.electra import ELECTRA, ElectraConfig
 from bothways.models.base import PreTrainedModel
+from bothways.models.causal_models import EncoderLMModel, GoesOn
 from bothways.models.pretraining_models import DiscriminatorModel, MaskedLMModel
 from bothways.models.task_models import (
     EncoderModel,
@@ -21,7 +22,7 @@ class ElectraPreTrainedModel(PreTrainedModel):
     family = ELECTRA
 
 
-class ElectraModel(EncoderModel):
+class ElectraModel(GoesOn, EncoderModel):
     """ELECTRA's body: a vector for every token."""
 
     family = ELECTRA
@@ -41,6 +42,13 @@ class ElectraForMaskedLM(MaskedLMModel):
     family = ELECTRA
     base_class = ElectraModel
     forward = TaskModel.forward  # type: ignore[assignment]  # without the arguments of decoders
+
+
+class ElectraForCausalLM(EncoderLMModel):
+    """ELECTRA that writes, with ``is_decoder=True``."""
+
+    family = ELECTRA
+    base_class = ElectraModel
 
 
 class ElectraForSequenceClassification(SequenceClassificationModel):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,6 @@ from bothways.checkpoints.weights import open_weights
 from bothways.checkpoints.weights_writer import write_weights
 from bothways.errors import InputError, nearest
 from bothways.nn.lora import merged_state
-from bothways.nn.norms import RMSNorm
 
 if TYPE_CHECKING:
     from bothways.models.base import PreTrainedModel
@@ -57,7 +57,10 @@ def fill_from_directory(
 
 
 def fill(model: PreTrainedModel, tensors: dict[str, torch.Tensor], dtype: torch.dtype) -> None:
-    """Assign ``tensors`` in ``dtype`` and initialise the parameters that got none; buffers without values are zeros."""
+    """Assign ``tensors`` in ``dtype``; parameters and buffers on the meta device that got none begin anew, or as zeros.
+
+    Those of a user's own class are not on the meta device, and keep what its constructor gave them.
+    """
     cast = {name: t.to(dtype) if t.is_floating_point() else t for name, t in tensors.items()}
     model.load_state_dict(cast, strict=False, assign=True)
     model.tie_weights()
@@ -76,24 +79,22 @@ def fill(model: PreTrainedModel, tensors: dict[str, torch.Tensor], dtype: torch.
             if buffer.is_meta:
                 setattr(module, name, torch.zeros(buffer.shape, dtype=dtype))
     model.tie_weights()
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.is_floating_point() and tensor.dtype != dtype:
+            tensor.data = tensor.data.to(dtype)
 
 
-@torch.no_grad()
-def initialise(module: nn.Module, initializer_range: float) -> None:
-    """Normal weights, zero biases, unit norms. Source: Devlin et al. 2019, appendix A.2 and its published code."""
-    if isinstance(module, nn.Linear):
-        module.weight.normal_(0.0, initializer_range)
-        if module.bias is not None:
-            module.bias.zero_()
-    elif isinstance(module, nn.Embedding):
-        module.weight.normal_(0.0, initializer_range)
-        if module.padding_idx is not None:
-            module.weight[module.padding_idx].zero_()
-    elif isinstance(module, (nn.LayerNorm, RMSNorm)):
-        module.weight.fill_(1.0)
-        bias = getattr(module, "bias", None)
-        if bias is not None:
-            bias.zero_()
+def in_our_names(model: PreTrainedModel, state_dict: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """A state dictionary under the names of the model's parameters; it may have those of published files."""
+    renamed: dict[str, torch.Tensor] = {}
+    key_map = model.family.key_map_for(model.config)
+    for step in key_map.to_ours(state_dict).steps:
+        renamed |= step.apply([state_dict[name] for name in step.theirs])
+    own = model.state_dict(keep_vars=True)
+    for tie in key_map.ties:  # a file may hold one of two names for the same parameter
+        if tie.to in renamed and tie.name in own and own[tie.name] is own.get(tie.to):
+            renamed.setdefault(tie.name, renamed[tie.to])
+    return renamed
 
 
 def save(
@@ -149,7 +150,7 @@ NO_EFFECT = (
 """Arguments of the ecosystem that change nothing here: nothing in a model is ever run, and there is one attention."""
 
 ONLY_UNSET = (
-    *("subfolder", "variant", "from_tf", "from_flax", "quantization_config", "load_in_8bit", "load_in_4bit"),
+    *("variant", "from_tf", "from_flax", "quantization_config", "load_in_8bit", "load_in_4bit"),
     *("key_mapping", "generation_config", "gguf_file", "tp_plan"),
 )
 """Arguments that would have to change something, and cannot."""

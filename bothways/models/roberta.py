@@ -9,6 +9,7 @@ from torch import Tensor
 from bothways.batching import PackedBatch
 from bothways.families.roberta import ROBERTA, RobertaConfig
 from bothways.models.base import PreTrainedModel
+from bothways.models.causal_models import EncoderLMModel, GoesOn
 from bothways.models.pretraining_models import MaskedLMModel
 from bothways.models.task_models import (
     EncoderModel,
@@ -25,7 +26,7 @@ class RobertaPreTrainedModel(PreTrainedModel):
     family = ROBERTA
 
 
-class RobertaModel(EncoderModel):
+class RobertaModel(GoesOn, EncoderModel):
     """RoBERTa's body: a vector for every token, and a pooled one for the text."""
 
     family = ROBERTA
@@ -33,6 +34,13 @@ class RobertaModel(EncoderModel):
 
 class RobertaForMaskedLM(MaskedLMModel):
     """RoBERTa that fills gaps."""
+
+    family = ROBERTA
+    base_class = RobertaModel
+
+
+class RobertaForCausalLM(EncoderLMModel):
+    """RoBERTa that writes, with ``is_decoder=True``."""
 
     family = ROBERTA
     base_class = RobertaModel

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ class WritingModel(GenerationMixin):
     config: Any
     training: bool
     _generation_config: GenerationConfig | None = None
+    _from_config: tuple[GenerationConfig | None, GenerationConfig | None] = (None, None)
+    """The settings that came from the configuration, and what it said then."""
     _prepared_head: tuple[tuple[int, int], PreparedLinear] | None = None
 
     @classmethod
@@ -48,9 +51,15 @@ class WritingModel(GenerationMixin):
 
     @property
     def generation_config(self) -> GenerationConfig:
-        """How ``generate`` writes unless it is told otherwise."""
-        if self._generation_config is None:
-            self._generation_config = GenerationConfig.from_model_config(self.config)
+        """How ``generate`` writes unless it is told otherwise.
+
+        Settings that came from the model's configuration follow it (``model.config.max_length = 7``), until one of them
+        is changed here.
+        """
+        made = GenerationConfig.from_model_config(self.config)
+        untouched, then = self._from_config
+        if self._generation_config is None or (self._generation_config == untouched and made != then):
+            self._generation_config, self._from_config = made, (copy.deepcopy(made), made)
         return self._generation_config
 
     @generation_config.setter

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bothways.families.xlm_roberta import XLM_ROBERTA, XLMRobertaConfig
 from bothways.models.base import PreTrainedModel
+from bothways.models.causal_models import EncoderLMModel, GoesOn
 from bothways.models.pretraining_models import MaskedLMModel
 from bothways.models.roberta import ChoicesInOrder
 from bothways.models.task_models import (
@@ -20,7 +21,7 @@ class XLMRobertaPreTrainedModel(PreTrainedModel):
     family = XLM_ROBERTA
 
 
-class XLMRobertaModel(EncoderModel):
+class XLMRobertaModel(GoesOn, EncoderModel):
     """XLM-RoBERTa's body: a vector for every token, and a pooled one for the text."""
 
     family = XLM_ROBERTA
@@ -28,6 +29,13 @@ class XLMRobertaModel(EncoderModel):
 
 class XLMRobertaForMaskedLM(MaskedLMModel):
     """XLM-RoBERTa that fills gaps."""
+
+    family = XLM_ROBERTA
+    base_class = XLMRobertaModel
+
+
+class XLMRobertaForCausalLM(EncoderLMModel):
+    """XLM-RoBERTa that writes, with ``is_decoder=True``."""
 
     family = XLM_ROBERTA
     base_class = XLMRobertaModel

@@ -51,7 +51,6 @@ class Embeddings(nn.Module):
     ) -> None:
         super().__init__()
         self.embed_scale = embed_scale
-        self.max_positions = max_position_embeddings
         self.type_vocab_size = type_vocab_size
         self.first_position = first_position
         unused = first_position - 1 if first_position else None
@@ -63,6 +62,11 @@ class Embeddings(nn.Module):
             self.token_type_embeddings = embedding(type_vocab_size, hidden_size)
         self.LayerNorm = nn.Identity() if layer_norm_eps is None else nn.LayerNorm(hidden_size, eps=layer_norm_eps)
         self.dropout = Dropout(hidden_dropout)
+
+    @property
+    def max_positions(self) -> int:
+        """Rows of the position table as it is now: programs replace it to read longer texts."""
+        return self.position_embeddings.num_embeddings if hasattr(self, "position_embeddings") else 0
 
     def forward(self, batch: PackedBatch, inputs_embeds: Tensor | None = None) -> Tensor:
         """The vectors that enter the first block, (T, N).
@@ -107,10 +111,11 @@ class Embeddings(nn.Module):
         if hasattr(self, "word_embeddings"):
             check_ids(batch.input_ids, self.word_embeddings.num_embeddings)
         types = batch.token_type_ids
-        known = max(self.type_vocab_size, 1)  # a family without segments reads all tokens as one
-        if types is not None and int(types.max()) >= known:
+        table = getattr(self, "token_type_embeddings", None)  # as it is now, too
+        known = table.num_embeddings if table is not None else self.type_vocab_size
+        if types is not None and int(types.max()) >= max(known, 1):  # a family without segments reads all as one
             raise InputError(
-                f"token_type_ids go up to {int(types.max())}, but type_vocab_size is {self.type_vocab_size}. "
+                f"token_type_ids go up to {int(types.max())}, but type_vocab_size is {known}. "
                 f"{'Pass numbers below it' if known > 1 else 'Leave them out: this model knows no segments'}."
             )
 

@@ -287,7 +287,8 @@ class WritingPipeline(Pipeline):
 
 def writers_sentence(*heads: str) -> str:
     """Which model types have such a head."""
-    able = who_can_generate(cls for (_, task), cls in MODEL_CLASSES.items() if task in heads)
+    born = (cls for (_, task), cls in MODEL_CLASSES.items() if task in heads and not cls.family.reads_both_ways)
+    able = who_can_generate(born)
     return f"Model types that write: {', '.join(able)}."
 
 

@@ -16,6 +16,7 @@ from bothways.families import FAMILIES, family_of
 from bothways.files import read_json
 from bothways.models.adapters import add_lora
 from bothways.models.auto import AutoConfig, model_class
+from bothways.models.causal_models import check_direction
 from bothways.pretraining.goal_table import FAMILY_OF, GOALS, WORDS
 from bothways.pretraining.goals import Goal
 from bothways.pretraining.masked_goals import GeneratorAndDiscriminator, MaskedWords, ReplacedWords
@@ -52,7 +53,9 @@ def class_for(config: Any, goal: type[Goal]) -> Any:
             "Take another --objective, or a model of that family."
         )
     try:
-        return model_class(config.model_type, goal.model_task)
+        cls = model_class(config.model_type, goal.model_task)
+        check_direction(cls, config)
+        return cls
     except BothwaysError as problem:
         raise UsageError(f"{problem} Take another --objective, or a model of another family.") from None
 

@@ -26,6 +26,7 @@ from bothways.engine.seeds import set_seed
 from bothways.engine.steps import Stepper
 from bothways.errors import InputError, UsageError
 from bothways.run_lock import RunLock
+from bothways.trainer.accelerator import Accelerator
 from bothways.trainer.arguments import TrainingArguments
 from bothways.trainer.batch_size import with_fitting_batch
 from bothways.trainer.batches import columns_in, tokens_in
@@ -34,18 +35,12 @@ from bothways.trainer.collators import DataCollatorWithPadding, default_data_col
 from bothways.trainer.compiled import compiled
 from bothways.trainer.datasets import as_dataset, label_names_of
 from bothways.trainer.demands import check_arguments, check_head
-from bothways.trainer.evaluation import checked_metric, evaluation_loop, prediction_step, steps_of
+from bothways.trainer.evaluating import Evaluates
 from bothways.trainer.hooks import HasCallbacks, callbacks_of
 from bothways.trainer.loading import LoadsData
 from bothways.trainer.noise import noisy_embeddings
 from bothways.trainer.optimising import Optimises
-from bothways.trainer.outputs import (
-    EvalLoopOutput,
-    PredictionOutput,
-    TrainOutput,
-    enable_full_determinism,
-    speed_metrics,
-)
+from bothways.trainer.outputs import TrainOutput, enable_full_determinism, speed_metrics
 from bothways.trainer.reporting import Reports
 from bothways.trainer.run import TrainerRun
 from bothways.trainer.saving import batch_size_of, find_checkpoint, read_checkpoint, read_model
@@ -53,7 +48,7 @@ from bothways.trainer.smoothing import LabelSmoother
 from bothways.trainer.state import TrainerControl, TrainerState
 
 
-class Trainer(LoadsData, Optimises, HasCallbacks, Reports):
+class Trainer(LoadsData, Optimises, Evaluates, HasCallbacks, Reports):
     """Trains and evaluates a model. Arguments, defaults, files and logs are those of the ecosystem.
 
     Args:
@@ -116,6 +111,7 @@ class Trainer(LoadsData, Optimises, HasCallbacks, Reports):
         self.model_wrapped = self.model
         pads = DataCollatorWithPadding(self.processing_class) if self._has_tokenizer() else default_data_collator
         self.data_collator = data_collator or pads
+        self.accelerator = Accelerator(self.group, self.args.device, self.args.gradient_accumulation_steps)
         self.label_names = label_names_of(self.model) if self.args.label_names is None else self.args.label_names
         loss_asked = inspect.signature(self.model.forward).parameters.get("return_loss")
         self.can_return_loss = loss_asked is not None and loss_asked.default is True
@@ -297,84 +293,6 @@ class Trainer(LoadsData, Optimises, HasCallbacks, Reports):
         self._share = share
         self._columns_read += columns_in(inputs)
         return self.training_step(self.model, inputs, torch.tensor(items, device=self.args.device))
-
-    # -- evaluation ------------------------------------------------------------------------------------------------
-
-    def evaluate(
-        self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
-    ) -> dict[str, float]:
-        """Loss and metrics on a data set, or on each of several; memory does not grow with the data.
-
-        Args:
-            eval_dataset: in place of the one of ``__init__``; a name among several, a data set, or several by name.
-            ignore_keys: outputs of the model that are no predictions.
-            metric_key_prefix: put before the names of the metrics.
-        """
-        chosen = self.eval_dataset if eval_dataset is None else eval_dataset
-        if type(chosen) is dict:
-            metrics: dict[str, float] = {}
-            for name, one in chosen.items():
-                metrics |= self.evaluate(one, ignore_keys, f"{metric_key_prefix}_{name}")
-            return metrics
-        start = time.time()
-        loader = self.get_eval_dataloader(chosen)
-        output = self.evaluation_loop(
-            loader,
-            description="Evaluation",
-            prediction_loss_only=True if self.compute_metrics is None else None,
-            ignore_keys=ignore_keys,
-            metric_key_prefix=metric_key_prefix,
-        )
-        metrics = self._with_speed(output, start, metric_key_prefix)
-        self.log(metrics)
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
-        return metrics
-
-    def predict(
-        self, test_dataset: Any, ignore_keys: list[str] | None = None, metric_key_prefix: str = "test"
-    ) -> PredictionOutput:
-        """Predictions of every row in order, labels if there are any, and metrics."""
-        start = time.time()
-        output = self.evaluation_loop(
-            self.get_test_dataloader(test_dataset),
-            description="Prediction",
-            ignore_keys=ignore_keys,
-            metric_key_prefix=metric_key_prefix,
-        )
-        metrics = self._with_speed(output, start, metric_key_prefix)
-        self.control = self.callback_handler.on_predict(self.args, self.state, self.control, metrics)
-        return PredictionOutput(output.predictions, output.label_ids, metrics)
-
-    def evaluation_loop(
-        self,
-        dataloader: Any,
-        description: str,
-        prediction_loss_only: bool | None = None,
-        ignore_keys: list[str] | None = None,
-        metric_key_prefix: str = "eval",
-    ) -> EvalLoopOutput:
-        """All batches of a loader: predictions in the order of the data, none lost, none twice."""
-        return evaluation_loop(self, dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix)
-
-    def prediction_step(
-        self,
-        model: nn.Module,
-        inputs: dict[str, Any],
-        prediction_loss_only: bool,
-        ignore_keys: list[str] | None = None,
-    ) -> tuple[Tensor | None, Any, Any]:
-        """Loss, logits and labels of one batch; each may be None."""
-        return prediction_step(self, model, inputs, prediction_loss_only, ignore_keys)
-
-    def _evaluate(self, ignore_keys: list[str] | None = None, skip_scheduler: bool = False) -> dict[str, float]:
-        metrics = self.evaluate(ignore_keys=ignore_keys)
-        if isinstance(self.lr_scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau) and not skip_scheduler:
-            self.lr_scheduler.step(checked_metric(metrics, self.args.metric_for_best_model or "loss"))
-        return metrics
-
-    def _with_speed(self, output: EvalLoopOutput, start: float, prefix: str) -> dict[str, Any]:
-        steps = steps_of(output.num_samples or 0, self.args.eval_batch_size * self.group.count)
-        return (output.metrics or {}) | speed_metrics(prefix, start, num_samples=output.num_samples, num_steps=steps)
 
     # -- what it was made of ---------------------------------------------------------------------------------------
 

@@ -104,9 +104,9 @@ def marked_of(task: TrainingTask, predictions: Predictions) -> tuple[MarkedText,
 def label_errors_of(
     task: TrainingTask, predictions: Predictions, seed: int = 0, watched: NDArray[np.float32] | None = None
 ) -> LabelErrors | None:
-    """Suspected labels of the training part, by what the model said while it learned, or by cross-fitted baselines; and
-    of the evaluation part, by the model (or, where it gives no probabilities, by cross-fitted baselines too); of
-    entities by the same words elsewhere. None for tasks without labels.
+    """Suspected labels of the training part, by cross-fitted baselines and what the model said while it learned; and of
+    the evaluation part, by the model (or, where it gives no probabilities, by cross-fitted baselines too); of entities
+    by the same words elsewhere. None for tasks without labels.
 
     Args:
         watched: of the training examples, see ``label_watch``; None if the training was not watched.

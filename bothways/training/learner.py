@@ -18,6 +18,7 @@ from bothways.engine.shared_runner import SharedRunner
 from bothways.errors import InputError, UsageError
 from bothways.models.adapters import add_lora, save_adapter
 from bothways.models.auto import AutoConfig, model_class
+from bothways.models.causal_models import check_direction
 from bothways.pipelines.tokenizer_fit import check_tokenizer
 from bothways.resolver.adapters import is_adapter
 from bothways.tokenizers import AutoTokenizer
@@ -61,6 +62,7 @@ def load_learner(source: Path, job: TrainingTask, seed: int, group: Processes) -
     level, quiet.level = quiet.level, logging.ERROR  # that the head is new is the point here
     try:
         cls = model_class(config.model_type, job.model_task)
+        check_direction(cls, config)
         model = cls.from_pretrained(source, config=config, ignore_mismatched_sizes=True)
     finally:
         quiet.setLevel(level)

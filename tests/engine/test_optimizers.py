@@ -112,6 +112,19 @@ def test_adafactor_refuses_contradictions(arguments, said):
         Adafactor([nn.Parameter(torch.ones(1))], **arguments)
 
 
+def test_adamw_without_correction_is_berts_own():
+    torch.manual_seed(0)
+    weight, grads = nn.Parameter(torch.randn(5, 3)), torch.randn(4, 5, 3)
+    value, first, second = weight.detach().double(), 0.0, 0.0
+    optimizer = AdamW([weight], lr=1e-2, weight_decay=0.1, correct_bias=False)
+    for grad in grads.double():
+        weight.grad = grad.float()
+        optimizer.step()
+        first, second = 0.9 * first + 0.1 * grad, 0.999 * second + 0.001 * grad**2
+        value = value * (1 - 1e-3) - 1e-2 * first / (second.sqrt() + 1e-6)
+    torch.testing.assert_close(weight.detach().double(), value, atol=1e-5, rtol=0)
+
+
 def test_adamw_is_torchs():
     ours = trajectory(lambda p: AdamW(p, lr=0.1, eps=1e-8, weight_decay=0.1))
     theirs = trajectory(lambda p: torch.optim.AdamW(p, lr=0.1, eps=1e-8, weight_decay=0.1))

@@ -204,6 +204,8 @@ def tiny_pair(model_type: str, task: str, seed: int = 0, **changes):
     settings = {**TINY[model_type], **changes}
     if task == "question-answering" or (model_type, task) == ("albert", "pretraining"):
         settings["num_labels"] = 2  # the reference sizes these heads by the labels and then needs two
+    if task == "causal-lm" and model_type in READERS:
+        settings["is_decoder"] = True
     torch.manual_seed(seed)
     theirs_config = theirs_class.config_class(**settings, attn_implementation="eager")
     theirs = theirs_class(theirs_config).eval()

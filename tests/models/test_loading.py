@@ -260,8 +260,8 @@ def test_gradient_checkpointing_changes_no_gradient():
 def test_what_would_give_other_numbers_is_refused():
     with pytest.raises(ConfigError, match="position_embedding_type is 'relative_key'; only 'absolute'"):
         BertConfig(position_embedding_type="relative_key")
-    with pytest.raises(ConfigError, match="is_decoder"):
-        BertConfig(is_decoder=True)
+    with pytest.raises(ConfigError, match="add_cross_attention is not supported for bert"):
+        BertConfig(is_decoder=True, add_cross_attention=True)
 
 
 def test_outputs_are_dictionaries_too():
