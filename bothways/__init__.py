@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from bothways import module_paths
+
 __version__ = "0.1.0"
 
 _BERT = (
@@ -152,6 +154,19 @@ _GENERATION = {
     ),
 }
 
+_MAPPINGS = (
+    *("CONFIG_MAPPING", "MODEL_MAPPING", "MODEL_FOR_PRETRAINING_MAPPING", "MODEL_FOR_CAUSAL_LM_MAPPING"),
+    *("MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING", "MODEL_FOR_MASKED_LM_MAPPING"),
+    *("MODEL_FOR_NEXT_SENTENCE_PREDICTION_MAPPING", "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING"),
+    *("MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING", "MODEL_FOR_QUESTION_ANSWERING_MAPPING"),
+    "MODEL_FOR_MULTIPLE_CHOICE_MAPPING",
+)
+_SMALL_NAMES = (
+    *("AddedToken", "InputExample", "InputFeatures", "PreTrainedTokenizer", "TensorType"),
+    *("is_datasets_available", "is_flax_available", "is_tf_available", "is_tokenizers_available"),
+    *("is_torch_available", "is_torch_xla_available"),
+)
+
 _WHERE: dict[str, str] = {
     **dict.fromkeys(_BERT, "bothways.models.bert"),
     **{f"Albert{name}": "bothways.models.albert" for name in (*_ENCODER, "ForPreTraining")},
@@ -172,7 +187,8 @@ _WHERE: dict[str, str] = {
     },
     **{f"Marian{name}": "bothways.models.marian" for name in ("Model", "PreTrainedModel", "MTModel")},
     **{f"T5{name}": "bothways.models.t5" for name in (*_READER, "ForConditionalGeneration", "EncoderModel")},
-    **dict.fromkeys(_AUTO, "bothways.models.auto"),
+    **dict.fromkeys((*_AUTO, *_MAPPINGS), "bothways.models.auto"),
+    **dict.fromkeys(_SMALL_NAMES, "bothways.small_names"),
     **dict.fromkeys(_TOKENIZERS, "bothways.tokenizers"),
     **{name: f"bothways.generation.{module}" for module, names in _GENERATION.items() for name in names},
     **dict.fromkeys(_SCHEDULES, "bothways.engine.schedules"),
@@ -254,7 +270,7 @@ __all__ = ["__version__", *sorted(_WHERE)]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _PACKAGES:
+    if name in _PACKAGES or name in module_paths.PATHS:
         return importlib.import_module(f"bothways.{name}")
     if name not in _WHERE:
         raise AttributeError(f"module 'bothways' has no attribute {name!r}")
@@ -265,3 +281,6 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return __all__
+
+
+module_paths.install()

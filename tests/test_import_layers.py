@@ -144,8 +144,10 @@ def test_a_right_import_passes(source):
 
 
 def test_the_root_imports_nothing_at_once():
-    own = imports_of((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
-    assert {found.top for found in own} <= {"__future__", "importlib", "typing"}
+    for module in ("__init__.py", "module_paths.py"):
+        own = imports_of((PACKAGE / module).read_text(encoding="utf-8"))
+        tops = {found.top for found in own if (found.module, found.names) != ("bothways", ("module_paths",))}
+        assert tops <= {"__future__", "collections", "importlib", "sys", "types", "typing"}
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -176,3 +176,21 @@ class AutoModelForQuestionAnswering(_AutoClass):
 
 class AutoModelForMultipleChoice(_AutoClass):
     task = "multiple-choice"
+
+
+def _mapping(task: str) -> dict[type[PretrainedConfig], type[PreTrainedModel]]:
+    return {cls.family.config_class: cls for (_, own), cls in MODEL_CLASSES.items() if own == task}
+
+
+# from configuration to class, as programs list the families that have a head
+CONFIG_MAPPING = {model_type: family.config_class for model_type, family in FAMILIES.items()}
+MODEL_MAPPING = _mapping("base")
+MODEL_FOR_PRETRAINING_MAPPING = _mapping("pretraining")
+MODEL_FOR_CAUSAL_LM_MAPPING = _mapping("causal-lm")
+MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING = _mapping("seq2seq-lm")
+MODEL_FOR_MASKED_LM_MAPPING = _mapping("masked-lm")
+MODEL_FOR_NEXT_SENTENCE_PREDICTION_MAPPING = _mapping("next-sentence-prediction")
+MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING = _mapping("sequence-classification")
+MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING = _mapping("token-classification")
+MODEL_FOR_QUESTION_ANSWERING_MAPPING = _mapping("question-answering")
+MODEL_FOR_MULTIPLE_CHOICE_MAPPING = _mapping("multiple-choice")

@@ -82,6 +82,32 @@ class CausalLMOutputWithPast(ModelOutput):
 
 
 @dataclass(eq=False, repr=False)
+class BaseModelOutputWithPastAndCrossAttentions(BaseModelOutputWithPast):
+    """For classes of a program's own: last_hidden_state (B, S, N); past_key_values; cross_attentions."""
+
+    cross_attentions: Tensors | None = None
+
+
+@dataclass(eq=False, repr=False)
+class BaseModelOutputWithPoolingAndCrossAttentions(ModelOutput):
+    """For classes of a program's own: last_hidden_state (B, S, N); pooler_output (B, N); cross_attentions."""
+
+    last_hidden_state: Tensor | None = None
+    pooler_output: Tensor | None = None
+    hidden_states: Tensors | None = None
+    past_key_values: Any = None
+    attentions: Tensors | None = None
+    cross_attentions: Tensors | None = None
+
+
+@dataclass(eq=False, repr=False)
+class CausalLMOutputWithCrossAttentions(CausalLMOutputWithPast):
+    """For classes of a program's own: loss (); logits (B, S, V); past_key_values; cross_attentions."""
+
+    cross_attentions: Tensors | None = None
+
+
+@dataclass(eq=False, repr=False)
 class DoubleHeadsModelOutput(ModelOutput):
     """loss () of words; mc_loss () of choices; logits (B, C, S, V); mc_logits (B, C); past_key_values."""
 
@@ -100,6 +126,17 @@ class SequenceClassifierOutput(ModelOutput):
 
     loss: Tensor | None = None
     logits: Tensor | None = None
+    hidden_states: Tensors | None = None
+    attentions: Tensors | None = None
+
+
+@dataclass(eq=False, repr=False)
+class SequenceClassifierOutputWithPast(ModelOutput):
+    """For classes of a program's own: loss (); logits (B, C); past_key_values."""
+
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+    past_key_values: Any = None
     hidden_states: Tensors | None = None
     attentions: Tensors | None = None
 
