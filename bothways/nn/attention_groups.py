@@ -45,15 +45,12 @@ class Group:
     Attributes:
         size: number of sequences n.
         q_len, k_len: common lengths after padding.
-        q_start, k_start: first row in the arranged queries and keys.
         k_visible: bool (n, 1, k_len), or None when no key is padding.
     """
 
     size: int
     q_len: int
     k_len: int
-    q_start: int
-    k_start: int
     k_visible: Tensor | None
 
 
@@ -105,11 +102,15 @@ def grouped_attention(
         q = _Arrange.apply(q, plan.q)
     if plan.k is not None:
         k, v = _Arrange.apply(k, plan.k), _Arrange.apply(v, plan.k)
+    q_sizes, k_sizes = zip(
+        *((group.size * group.q_len, group.size * group.k_len) for group in plan.groups), strict=True
+    )
+    # split, not slices: the gradient of a slice is as large as all of its tensor, and zero elsewhere
+    parts = zip(plan.groups, q.split(q_sizes), k.split(k_sizes), v.split(k_sizes), strict=True)
     outputs = []
-    for group in plan.groups:
-        rows = _heads_first(q, group.q_start, group.size, group.q_len)
-        keys = _heads_first(k, group.k_start, group.size, group.k_len)
-        values = _heads_first(v, group.k_start, group.size, group.k_len)
+    for group, rows, keys, values in parts:
+        rows = _heads_first(rows, group.size)
+        keys, values = _heads_first(keys, group.size), _heads_first(values, group.size)
         out = _attend_in_blocks(
             rows, keys, values, group.k_visible, causal, window, bias, scale, dropout_p
         )  # (n, H, Lq, D)
@@ -130,16 +131,13 @@ def plan_groups(q_lengths: tuple[int, ...], k_lengths: tuple[int, ...], aligned:
     order = sorted(asked, key=lambda i: (k_lengths[i], q_lengths[i]))
     runs = _similar(order, q_lengths, k_lengths, aligned)
     groups: list[Group] = []
-    q_end = k_end = 0
     for members in runs:
         q_len, k_len = max(q_lengths[i] for i in members), max(k_lengths[i] for i in members)
         own = torch.tensor([k_lengths[i] for i in members])
         visible = None
         if bool((own != k_len).any()):
             visible = (torch.arange(k_len) < own[:, None])[:, None, :].to(device)
-        groups.append(Group(len(members), q_len, k_len, q_end, k_end, visible))
-        q_end += len(members) * q_len
-        k_end += len(members) * k_len
+        groups.append(Group(len(members), q_len, k_len, visible))
     q_places = [group.q_len for group in groups]
     k_places = [group.k_len for group in groups]
     return Plan(
@@ -235,9 +233,9 @@ def _arrangement(
     return Arrangement(flat.to(device), inverse.to(device), padding_places.to(device), absent.to(device))
 
 
-def _heads_first(tokens: Tensor, start: int, size: int, length: int) -> Tensor:
-    """The group's tokens: (n, heads, length, D)."""
-    return tokens[start : start + size * length].unflatten(0, (size, length)).transpose(1, 2)
+def _heads_first(tokens: Tensor, size: int) -> Tensor:
+    """The tokens of a group of so many sequences: (n, heads, length, D)."""
+    return tokens.unflatten(0, (size, -1)).transpose(1, 2)
 
 
 def _attend_in_blocks(
@@ -275,7 +273,9 @@ def _attend_in_blocks(
             # a query that is padding would see nothing in its window, and softmax would give NaN: let it see itself
             visible = near if visible is None else near & visible | (q_places[:, None] == k_places)
         added = None if bias is None else bias.square(offset + start, end - start, k_len)[..., first:last]
-        rows, keys, values = q[:, :, start:end], k[:, :, first:last], v[:, :, first:last]
+        rows, keys, values = q, k, v
+        if (start, first, end, last) != (0, 0, q_len, k_len):
+            rows, keys, values = q[:, :, start:end], k[:, :, first:last], v[:, :, first:last]
         outputs.append(_attend(rows, keys, values, visible, added, scale, dropout_p))
     return outputs[0] if len(outputs) == 1 else torch.cat(outputs, 2)
 
@@ -303,11 +303,11 @@ def _attend(
     # one matrix product for as many sequences as keep their scores in the caches
     step = max(1, SCORE_BYTES // (heads * q_len * k_len * q.element_size()))
     pieces = []
-    for i in range(0, n, step):
-        q_i, k_i, v_i = (t[i : i + step].flatten(0, 1) for t in (q, k, v))  # (step * H, L, D)
+    for i, parts in enumerate(zip(q.split(step), k.split(step), v.split(step), strict=True)):
+        q_i, k_i, v_i = (part.flatten(0, 1) for part in parts)  # (step * H, L, D)
         own = None
         if mask is not None:
-            own = mask if mask.shape[0] == 1 else mask[i : i + step]
+            own = mask if mask.shape[0] == 1 else mask[i * step : (i + 1) * step]
             own = own.expand(q_i.shape[0] // heads, heads, q_len, -1).flatten(0, 1)  # (step * H, Lq, Lk)
         added = None if bias is None else bias.repeat(q_i.shape[0] // heads, 1, 1)
         weights = dropout(attention_weights(q_i, k_i, own, scale, added), dropout_p)
