@@ -100,6 +100,18 @@ def test_from_every_checkpoint_to_the_same_bits(objective, more, tmp_path):
         assert replace(resumed.progress, seconds=0.0) == replace(whole.progress, seconds=0.0)
 
 
+def test_points_of_the_curve_are_of_a_sample_and_the_last_is_of_all(tmp_path, monkeypatch):
+    runs = Runs(tmp_path, "mlm", steps=6, max_tokens=30)
+    tokens = sum(part.total_tokens for part in runs.parts)
+    assert len(runs.parts) > 3
+    asked = []
+    monkeypatch.setattr("bothways.pretraining.run.SAMPLE_TOKENS", tokens // 2)  # every second of them
+    monkeypatch.setattr("bothways.pretraining.run.judge", lambda model, goal, parts, *rest: asked.append(parts) or {})
+    runs.run("one")
+    assert len(asked) > 2 and asked[-1] == runs.parts
+    assert all(parts == runs.parts[::2] for parts in asked[:-1])
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_and_the_run_goes_on_to_the_same_bits(number, tmp_path):
     runs = Runs(tmp_path, "mlm,nsp", epochs=2, steps=None)
