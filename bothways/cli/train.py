@@ -79,6 +79,9 @@ def train_command(
     teacher_vectors: Annotated[
         float | None, typer.Option(help="Weight of the distance to the teacher's vectors.  [default: 0]")
     ] = None,
+    dropout: Annotated[
+        float | None, typer.Option(help="Share of numbers set to zero while training; 0 is quickest.  [the model's]")
+    ] = None,
     max_length: Annotated[int | None, typer.Option(help="Tokens of a text that training reads.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the split, the order, the new head and dropout.")] = 42,
     minutes: Annotated[float | None, typer.Option(help="Stop training after this time.")] = None,
@@ -132,6 +135,7 @@ def train_command(
             teacher_weight=teacher_weight,
             temperature=temperature,
             teacher_vectors=teacher_vectors,
+            dropout=dropout,
             max_length=max_length,
             seed=seed,
             minutes=minutes,

@@ -73,7 +73,7 @@ _EXPECTED: dict[str, tuple[Callable[[Any], bool], str]] = {
     **dict.fromkeys(
         (
             *("learning_rate", "minutes", "warmup", "weight_decay", "layer_decay"),
-            *("label_smoothing", "teacher_weight", "temperature", "teacher_vectors"),
+            *("label_smoothing", "teacher_weight", "temperature", "teacher_vectors", "dropout"),
         ),
         (_is_number, _NUMBER),
     ),

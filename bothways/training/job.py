@@ -85,6 +85,7 @@ def train(
     teacher_weight: float | None = None,
     temperature: float | None = None,
     teacher_vectors: float | None = None,
+    dropout: float | None = None,
     precision: str = "auto",
     encoding: str | None = None,
     format: str | None = None,
@@ -128,6 +129,7 @@ def train(
         teacher: a larger classifier with the same labels, whose answers are learned too.
         teacher_weight, temperature: share of its answers in the loss (0.5), and what divides the logits (2).
         teacher_vectors: weight of the distance of the vectors that the heads read, where both are of one width.
+        dropout: share of numbers that are set to zero while training; None takes the model's own, mostly 0.1.
         precision: ``"auto"``, ``"float32"`` or ``"bfloat16"``.
         encoding, format: of the files, where they do not tell.
         say: called with a line of news now and then.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bothways.engine.precision import best_device, resolve_precision
 from bothways.engine.processes import Processes
@@ -72,7 +72,7 @@ def load_learner(source: Path, job: TrainingTask, seed: int, group: Processes) -
 
 
 def choose_parameters(model: Any, method: Method, source: Path) -> None:
-    """Decide what of a model is trained: all, LoRA and head, or the head alone.
+    """Decide what of a model is trained: all, LoRA and head, or the head alone; and with how much dropout.
 
     Raises:
         UsageError: an adapter to put another one on, or an impossible rank.
@@ -88,6 +88,10 @@ def choose_parameters(model: Any, method: Method, source: Path) -> None:
             add_lora(model, r=method.lora, targets=method.targets)
         except InputError as problem:
             raise UsageError(f"--lora {method.lora}: {problem}") from None
+    if method.dropout is not None:
+        for module in model.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = method.dropout
 
 
 def make_lesson(

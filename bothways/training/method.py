@@ -37,6 +37,7 @@ class Method:
     teacher_weight: share of its answers in the loss; the labels have the rest.
     temperature: by which the logits of both are divided.
     teacher_vectors: weight of the distance between both models' vectors.
+    dropout: share of numbers that are set to zero while training, everywhere in the model; None leaves the model's own.
     """
 
     class_weights: str | None = None
@@ -48,6 +49,7 @@ class Method:
     teacher_weight: float = 0.5
     temperature: float = 2.0
     teacher_vectors: float = 0.0
+    dropout: float | None = None
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Method:
@@ -117,6 +119,7 @@ class Method:
             ("lora", self.lora, self.lora is None or self.lora >= 1, "a rank: a whole number from 1, such as 8"),
             ("teacher_weight", self.teacher_weight, 0 < self.teacher_weight <= 1, "a number above 0 and at most 1"),
             ("temperature", self.temperature, 0 < self.temperature < 1e3, "a number above 0 and below 1000"),
+            ("dropout", self.dropout, self.dropout is None or 0 <= self.dropout < 1, "a number from 0 to below 1"),
             ("teacher_vectors", self.teacher_vectors, 0 <= self.teacher_vectors < 1e6, "a number from 0 to below 1e6"),
         ]
         return [f"{name} is {value}, expected {expected}" for name, value, ok, expected in found if not ok]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bothways import AutoModelForSequenceClassification, BertConfig, BertForSequenceClassification, pipeline
+from bothways import AutoConfig, AutoModelForSequenceClassification, BertConfig, BertForSequenceClassification, pipeline
 from tests.conftest import json_lines, sentences
 
 
@@ -165,6 +165,17 @@ def test_rates_are_passed_on(train):
     assert "--layer-decay 0.9" in manifest["command"] and "--warmup 0.25" in manifest["command"]
 
 
+def test_dropout_is_that_of_the_training_alone(train, monkeypatch):
+    seen = []
+    monkeypatch.setattr("bothways.nn.dropout._Dropout.apply", lambda x, p: seen.append(p) or x)
+    for asked in (0.25, 0):
+        seen.clear()
+        output, manifest, _ = train("--epochs", 1, "--dropout", asked, name=f"dropped-{asked}")
+        assert set(seen) == ({asked} if asked else set())
+        assert manifest["method"]["dropout"] == asked and f"--dropout {asked}" in manifest["command"]
+        assert AutoConfig.from_pretrained(output).hidden_dropout_prob == 0.1
+
+
 def test_label_smoothing_leaves_less_sure_answers(train):
     sure = []
     for smoothing in (0.0, 0.4):
@@ -203,6 +214,7 @@ def test_what_does_not_go_together_is_said_at_once(refused, trained, tagged, tmp
     assert "--freeze and --lora were both given" in said and "--layer-decay is about the layers" in said
     assert "--temperature without --teacher says nothing" in said
     assert "label_smoothing is 1.0, expected a number from 0 to below 1" in refused("--label-smoothing", 1)
+    assert "dropout is 1.0, expected a number from 0 to below 1" in refused("--dropout", 1)
     assert "lora is 0, expected a rank: a whole number from 1" in refused("--lora", 0)
     assert "warmup_ratio is 1.0, expected" in refused("--warmup", 1)
     assert "r is 64, expected a whole number from 1 to 32" in refused("--lora", 64)
