@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bothways.pipelines.multiple_choice import MultipleChoicePipeline as MultipleChoicePipeline
     from bothways.pipelines.next_sentence import NextSentencePipeline as NextSentencePipeline
     from bothways.pipelines.question_answering import QuestionAnsweringPipeline as QuestionAnsweringPipeline
+    from bothways.pipelines.registry import PIPELINE_REGISTRY as PIPELINE_REGISTRY
     from bothways.pipelines.summarization import SummarizationPipeline as SummarizationPipeline
     from bothways.pipelines.text2text import Text2TextGenerationPipeline as Text2TextGenerationPipeline
     from bothways.pipelines.text_classification import TextClassificationPipeline as TextClassificationPipeline
@@ -32,6 +33,7 @@ _MODULE_OF = {
     "FillMaskPipeline": "fill_mask",
     "NerPipeline": "token_classification",
     "Pipeline": "base",
+    "PIPELINE_REGISTRY": "registry",
     "PipelineException": "fill_mask",
     "MultipleChoicePipeline": "multiple_choice",
     "NextSentencePipeline": "next_sentence",

@@ -13,7 +13,7 @@ from bothways.errors import InputError
 from bothways.models.base import PreTrainedModel
 from bothways.models.runner import PackedRunner
 from bothways.models.task_models import TaskModel
-from bothways.pipelines.options import TextOptions
+from bothways.pipelines.own import StepOptions, answer_in_steps, check_steps, options_of
 from bothways.pipelines.streaming import CHUNK_CHARACTERS, CHUNK_ITEMS, chunks
 from bothways.pipelines.tokenizer_fit import check_tokenizer
 from bothways.tokenizers.base import PreTrainedTokenizerBase
@@ -22,7 +22,8 @@ from bothways.tokenizers.base import PreTrainedTokenizerBase
 class Pipeline:
     """Texts in, answers out.
 
-    A subclass names its task and its options, and turns a chunk of inputs into answers (``answer``).
+    A subclass names its task and its options, and turns a chunk of inputs into answers (``answer``). One of a program's
+    own has the four steps of the ecosystem instead, see ``own.py``.
 
     Args:
         model: a loaded model with the head that the task needs; it is moved to ``device``.
@@ -39,10 +40,14 @@ class Pipeline:
 
     default_task: ClassVar[str] = ""
     model_task: ClassVar[str] = "base"
-    options_class: ClassVar[type[TextOptions]] = TextOptions
+    options_class: ClassVar[type[Any]] = StepOptions
     chunk_items: ClassVar[int] = CHUNK_ITEMS
     chunk_characters: ClassVar[int] = CHUNK_CHARACTERS
     framework = "pt"
+
+    def __init_subclass__(cls, **further: Any) -> None:
+        super().__init_subclass__(**further)
+        check_steps(cls)
 
     def __init__(
         self,
@@ -105,7 +110,7 @@ class Pipeline:
 
     def answer(self, inputs: list[Any], options: Any, first: int) -> Iterator[Any]:
         """The answers to a chunk of inputs, in order; ``first`` is the number of its first input, for messages."""
-        raise NotImplementedError
+        return answer_in_steps(self, inputs, options)
 
     @classmethod
     def check_model(cls, model: Any) -> Any:
@@ -127,7 +132,7 @@ class Pipeline:
     @classmethod
     def accepts(cls, model_task: str) -> bool:
         """Whether weights saved for ``model_task`` have what this pipeline reads."""
-        return model_task == cls.model_task
+        return cls.options_class is StepOptions or model_task == cls.model_task
 
     def predict(self, X: Any) -> Any:  # noqa: N803 - the name in scikit-learn's contract
         """The same as a call."""
@@ -148,6 +153,8 @@ class Pipeline:
         self.tokenizer.save_pretrained(save_directory)
 
     def _with(self, options: Any, given: dict[str, Any]) -> Any:
+        if isinstance(options, StepOptions):
+            return options_of(self, options, given)
         return replace(options, **self.parse(dict(given))) if given else options
 
     def _stream(self, inputs: Iterable[Any], options: Any, *, eager: bool) -> Iterator[Any]:

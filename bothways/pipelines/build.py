@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bothways.errors import InputError, ModelNotFoundError, UsageError
-from bothways.pipelines.registry import TASK_OF_HEAD, find_pipeline, known_tasks
+from bothways.pipelines.registry import OWN_TASKS, TASK_OF_HEAD, find_pipeline, known_tasks
 from bothways.resolver.box import boxed_for, find_boxed, nearest_in_box
 
 if TYPE_CHECKING:
@@ -104,7 +104,8 @@ def pipeline(
     if model is None:
         if tokenizer is not None:
             raise UsageError("a tokenizer without a model: name the model that the tokeniser belongs to.")
-        model = _default_model(name)
+        own = OWN_TASKS.get(name)
+        model = _default_model(name) if own is None or own.model is None else own.model
     if device is None and device_map is not None:
         device = _mapped_device(device_map)
     source = model
@@ -215,6 +216,8 @@ def load_model(
     """
     from bothways.checkpoints.config import PretrainedConfig
     from bothways.models.auto import AutoConfig, model_class
+    from bothways.models.base import PreTrainedModel
+    from bothways.pipelines.own import StepOptions
 
     options = options or {}
     routes = {k: options[k] for k in ("revision", "token", *_ROUTES) if k in options}
@@ -223,7 +226,10 @@ def load_model(
     heads = [head for head in map(_head_of, config.architectures or []) if head is not None]
     if heads and not cls.accepts(heads[0]) and heads[0] != "pretraining":
         raise _headless(name, cls, config.architectures)
-    chosen = model_class(config.model_type, cls.model_task)
+    chosen = _own_model_class(cls)
+    if not isinstance(chosen, type) or not issubclass(chosen, PreTrainedModel):
+        made_for = heads[0] if heads and cls.options_class is StepOptions else cls.model_task
+        chosen = model_class(config.model_type, getattr(chosen, "task", made_for))
     if shared_on is None:
         model = chosen.from_pretrained(name, config=config, dtype=dtype, **options)
     else:
@@ -235,6 +241,11 @@ def load_model(
     if own and cls.model_task != "base":
         raise _headless(name, cls, config.architectures)
     return model
+
+
+def _own_model_class(cls: Any) -> Any:
+    """The class that a program registered with its pipeline, which may be an ``Auto`` class; None without one."""
+    return next((own.model_class for own in OWN_TASKS.values() if own.pipeline_class is cls), None)
 
 
 def _headless(name: Any, cls: Any, architectures: Any) -> InputError:

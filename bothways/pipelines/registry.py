@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bothways.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from bothways.pipelines.base import Pipeline
 
 PIPELINES: dict[str, str] = {
     "feature-extraction": "bothways.pipelines.feature_extraction:FeatureExtractionPipeline",
@@ -38,6 +43,18 @@ TASK_OF_HEAD: dict[str, str] = {
 """What a model is used for when the caller names no task."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Registered:
+    """A task of a program's own: its pipeline, an ``Auto`` class for its models, and the model where none is named."""
+
+    pipeline_class: type[Pipeline]
+    model_class: Any = None
+    model: str | None = None
+
+
+OWN_TASKS: dict[str, Registered] = {}
+
+
 class UnknownTaskError(UsageError, KeyError):
     """No pipeline has this name. A ``KeyError``, as in the ecosystem."""
 
@@ -47,7 +64,7 @@ class UnknownTaskError(UsageError, KeyError):
 
 def known_tasks() -> list[str]:
     """All names that ``pipeline`` takes."""
-    return sorted([*PIPELINES, *ALIASES, "translation_xx_to_yy"])
+    return sorted({*PIPELINES, *ALIASES, *OWN_TASKS, "translation_xx_to_yy"})
 
 
 def find_pipeline(task: Any) -> tuple[str, Any]:
@@ -56,6 +73,8 @@ def find_pipeline(task: Any) -> tuple[str, Any]:
     Raises:
         UnknownTaskError: listing the known ones.
     """
+    if isinstance(task, str) and task in OWN_TASKS:
+        return task, OWN_TASKS[task].pipeline_class
     name = ALIASES.get(task, task) if isinstance(task, str) else task
     if isinstance(task, str) and task.startswith("translation_"):
         parts = task.split("_")
@@ -72,3 +91,36 @@ def find_pipeline(task: Any) -> tuple[str, Any]:
 def _class_of(name: str) -> Any:
     module, _, cls = PIPELINES[name].partition(":")
     return getattr(import_module(module), cls)
+
+
+class PipelineRegistry:
+    """``PIPELINE_REGISTRY.register_pipeline("my-task", pipeline_class=…)``, then ``pipeline("my-task", model=…)``."""
+
+    def register_pipeline(
+        self,
+        task: str,
+        pipeline_class: type[Pipeline],
+        pt_model: Any = None,
+        tf_model: Any = None,
+        default: Mapping[str, Any] | None = None,
+        type: str | None = None,  # noqa: A002 - the name in the ecosystem
+    ) -> None:
+        """Add a task, or put another pipeline in the place of one.
+
+        Args:
+            pt_model: the class, mostly an ``Auto`` class, that models are loaded with; of several the first.
+            tf_model, type: without effect.
+            default: ``{"pt": (name, revision)}``, the model where none is named.
+        """
+        if isinstance(pt_model, (list, tuple)):
+            pt_model = pt_model[0] if pt_model else None
+        named = (default or {}).get("model", default or {}).get("pt")
+        name = named[0] if isinstance(named, (list, tuple)) else named
+        OWN_TASKS[task] = Registered(pipeline_class=pipeline_class, model_class=pt_model, model=name)
+
+    def get_supported_tasks(self) -> list[str]:
+        """All names that ``pipeline`` takes."""
+        return known_tasks()
+
+
+PIPELINE_REGISTRY = PipelineRegistry()

@@ -76,7 +76,7 @@ models.bart.modeling_bart: BartForConditionalGeneration
 models.openai.modeling_openai: OpenAIGPTLMHeadModel
 models.mbart50.tokenization_mbart50: MBart50Tokenizer
 models.xlm_roberta: XLMRobertaTokenizer
-pipelines: pipeline Pipeline TextClassificationPipeline
+pipelines: PIPELINE_REGISTRY pipeline Pipeline TextClassificationPipeline
 pipelines.pt_utils: KeyDataset KeyPairDataset
 pipelines.base: Pipeline
 """
