@@ -94,6 +94,24 @@ def register(family: Family) -> Family:
     return family
 
 
+def family_of_own(config_class: type[PretrainedConfig], base_prefix: str = "") -> Family:
+    """The family that a configuration class belongs to, or one for a program's own kind of model.
+
+    A configuration of a program's own has a ``model_type`` of its own; its models have no parts of ours but those that
+    they put into themselves, and their files the names of their parameters.
+    """
+    known = FAMILIES.get(config_class.model_type)
+    if known is not None and issubclass(config_class, known.config_class):
+        return known
+    return Family(
+        config_class=config_class,
+        base_prefix=base_prefix,
+        build_backbone=lambda config, pooled: {},
+        heads={},
+        key_map=KeyMap(base_prefix=base_prefix),
+    )
+
+
 def family_of(model_type: Any) -> Family:
     """The family of that ``model_type``.
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from bothways.checkpoints.config import PretrainedConfig, unknown_model_type
 from bothways.errors import InputError
 from bothways.families import FAMILIES, Family, family_of
+from bothways.families.registry import family_of_own, register
 from bothways.models import (
     albert,
     bart,
@@ -80,6 +81,22 @@ class AutoConfig:
     """The configuration class that fits a directory or a ``model_type``."""
 
     @staticmethod
+    def register(model_type: str, config: type[PretrainedConfig], exist_ok: bool = False) -> None:
+        """Add a kind of model of a program's own, so that its directories are recognised.
+
+        Raises:
+            ValueError: the class says another ``model_type``, or the kind is known and ``exist_ok`` is False.
+        """
+        if config.model_type != model_type:
+            raise ValueError(
+                f"{config.__name__} has the model_type {config.model_type!r} and was registered as {model_type!r}; "
+                "make them the same."
+            )
+        if model_type in FAMILIES and not exist_ok:
+            raise ValueError(f"{model_type!r} is already used; give your model another model_type.")
+        register(family_of_own(config))
+
+    @staticmethod
     def from_pretrained(pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any) -> PretrainedConfig:
         """Read ``config.json`` of a model. Keyword arguments replace its values."""
         from bothways.resolver import resolve_model
@@ -131,6 +148,25 @@ class _AutoClass:
             routes = {k: kwargs[k] for k in (*ROUTES, "subfolder") if k in kwargs}
             config = AutoConfig.from_pretrained(config or pretrained_model_name_or_path, **routes)
         return model_class(config.model_type, cls.task).from_pretrained(pretrained_model_name_or_path, **kwargs)
+
+    @classmethod
+    def register(
+        cls, config_class: type[PretrainedConfig], model_class: type[PreTrainedModel], exist_ok: bool = False
+    ) -> None:
+        """Say which class of a program's own is made for a configuration class.
+
+        Raises:
+            ValueError: the class is made for another configuration, or there is one and ``exist_ok`` is False.
+        """
+        if model_class.config_class is not config_class:
+            raise ValueError(
+                f"{model_class.__name__} has the config_class {model_class.config_class.__name__} and was registered "
+                f"for {config_class.__name__}; make them the same."
+            )
+        place = (config_class.model_type, cls.task)
+        if place in MODEL_CLASSES and not exist_ok:
+            raise ValueError(f"{config_class.__name__} has a class for {cls.task} already.")
+        MODEL_CLASSES[place] = model_class
 
     @classmethod
     def from_config(cls, config: PretrainedConfig, **options: Any) -> Any:

@@ -18,7 +18,8 @@ from bothways.batching import PackedBatch, SeqLens
 from bothways.checkpoints.config import PretrainedConfig
 from bothways.checkpoints.load_report import LoadReport
 from bothways.errors import InputError
-from bothways.families import FAMILIES, Family, family_of
+from bothways.families import FAMILIES, Family
+from bothways.families.registry import family_of_own
 from bothways.models import adapter_loading, loading
 from bothways.models.initialising import WithFirstWeights
 from bothways.models.inputs import ModelInputs
@@ -68,10 +69,11 @@ class PreTrainedModel(WithFirstWeights, WithVocabulary):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if not hasattr(cls, "family") and getattr(cls, "config_class", None) is not None:
-            cls.family = family_of(cls.config_class.model_type)  # a class of the user's own, around one of our bodies
-        if hasattr(cls, "family"):
-            cls.config_class = cls.family.config_class
+        own = vars(cls).get("config_class")
+        if own is not None and not (hasattr(cls, "family") and issubclass(own, cls.family.config_class)):
+            cls.family = family_of_own(own, getattr(cls, "base_model_prefix", ""))  # a class of the user's own
+        if "family" in vars(cls):
+            cls.config_class = cls.family.config_class if own is None else own
             cls.base_model_prefix = cls.family.base_prefix
 
     @classmethod
@@ -178,14 +180,14 @@ class PreTrainedModel(WithFirstWeights, WithVocabulary):
                 setattr(config, name, value)
             return config
         values = adapter_loading.model_config(directory if config is None else Path(config))
-        loading.check_options(options, cls.family.config_class(), cls.__name__)
+        loading.check_options(options, cls.config_class(), cls.__name__)
         found = values.get("model_type", cls.family.model_type)
         if found != cls.family.model_type:
             raise InputError(
                 f"{directory} holds a model of type {found!r}, {cls.__name__} reads {cls.family.model_type!r}. "
                 "AutoModel picks the class that fits."
             )
-        return cls.family.config_class.from_dict(values, **options)
+        return cls.config_class.from_dict(values, **options)
 
     def save_pretrained(
         self,

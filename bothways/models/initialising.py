@@ -48,7 +48,7 @@ class WithFirstWeights(nn.Module):
     @torch.no_grad()
     def _draw(self, path: str, module: nn.Module) -> None:
         if self.family.initialise is None or not self.family.initialise(path, module, self.config):
-            initialise(module, self.config.initializer_range)
+            initialise(module, getattr(self.config, "initializer_range", 0.02))
 
 
 @torch.no_grad()

@@ -4,9 +4,21 @@ from __future__ import annotations
 
 import pytest
 import torch
+import transformers
 from torch import nn
 
-from bothways import AutoConfig, AutoModel, BertConfig, BertForSequenceClassification, BertModel, BertPreTrainedModel
+import bothways
+from bothways import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForSequenceClassification,
+    BertConfig,
+    BertForSequenceClassification,
+    BertModel,
+    BertPreTrainedModel,
+)
+from bothways.errors import InputError
+from bothways.families import FAMILIES
 from bothways.models.auto import MODEL_CLASSES
 from tests.models.reference import TINY, tiny_inputs, tiny_pair
 
@@ -144,3 +156,122 @@ def test_settings_of_generation_follow_the_configuration():
     ours.generation_config.max_length = 9
     ours.config.max_length = 4
     assert ours.generate(ids, eos_token_id=None).shape == (1, 9)  # said here, so here it stays
+
+
+def own_kind(library):
+    """A kind of model of a program's own, as the guide of the ecosystem writes it, over one library or the other."""
+
+    class MineConfig(library.PretrainedConfig):
+        model_type = "mine"
+
+        def __init__(self, width=8, depth=2, **kwargs):
+            self.width = width
+            self.depth = depth
+            super().__init__(**kwargs)
+
+    class MinePreTrainedModel(library.PreTrainedModel):
+        config_class = MineConfig
+        base_model_prefix = "body"
+
+        def _init_weights(self, module):
+            if isinstance(module, nn.Linear):
+                module.weight.data.fill_(0.5)
+                module.bias.data.zero_()
+
+    class MineModel(MinePreTrainedModel):
+        def __init__(self, config):
+            super().__init__(config)
+            self.layers = nn.ModuleList(nn.Linear(config.width, config.width) for _ in range(config.depth))
+            self.post_init()
+
+        def forward(self, x):
+            for layer in self.layers:
+                x = torch.tanh(layer(x))
+            return x
+
+    class MineForSequenceClassification(MinePreTrainedModel):
+        def __init__(self, config):
+            super().__init__(config)
+            self.body = MineModel(config)
+            self.head = nn.Linear(config.width, config.num_labels)
+            self.post_init()
+
+        def forward(self, x):
+            return self.head(self.body(x))
+
+    return MineConfig, MineModel, MineForSequenceClassification
+
+
+def test_a_kind_of_model_of_its_own_is_written_and_read_by_both(tmp_path):
+    x = torch.randn(3, 4)
+    ours, theirs = own_kind(bothways), own_kind(transformers)
+    for writer, reader in ((ours, theirs), (theirs, ours), (ours, ours)):
+        torch.manual_seed(1)
+        model = writer[2](writer[0](width=4, num_labels=3))
+        assert torch.equal(model.head.weight, torch.full((3, 4), 0.5))
+        for parameter in model.parameters():
+            parameter.data.normal_()
+        model.save_pretrained(tmp_path / "model")
+        config = reader[0].from_pretrained(tmp_path / "model")
+        assert (config.width, config.depth, config.num_labels) == (4, 2, 3)
+        again = reader[2].from_pretrained(tmp_path / "model")
+        torch.testing.assert_close(again(x), model(x))
+        body = reader[1].from_pretrained(tmp_path / "model")  # out of the larger model
+        torch.testing.assert_close(body(x), model.body(x))
+        body.save_pretrained(tmp_path / "body")
+        headed = writer[2].from_pretrained(tmp_path / "body", num_labels=2)  # and into one
+        torch.testing.assert_close(headed.body(x), model.body(x))
+        assert headed(x).shape == (3, 2) and headed.config.num_labels == 2
+
+
+@pytest.fixture
+def tables_stay():
+    """What is registered is gone after the test."""
+    tables = [(table, dict(table)) for table in (FAMILIES, MODEL_CLASSES)]
+    yield
+    for table, before in tables:
+        table.clear()
+        table.update(before)
+
+
+def test_a_kind_of_model_of_its_own_is_found_by_auto_classes(tmp_path, tables_stay):
+    config_class, body_class, headed_class = own_kind(bothways)
+    AutoConfig.register("mine", config_class)
+    AutoModel.register(config_class, body_class)
+    AutoModelForSequenceClassification.register(config_class, headed_class)
+    headed_class(config_class(width=4)).save_pretrained(tmp_path)
+    assert isinstance(AutoConfig.from_pretrained(tmp_path), config_class)
+    assert type(AutoModel.from_pretrained(tmp_path)) is body_class
+    assert type(AutoModelForSequenceClassification.from_pretrained(tmp_path)) is headed_class
+    assert type(AutoModel.from_config(config_class(depth=1))) is body_class
+    with pytest.raises(ValueError, match="'mine' is already used"):
+        AutoConfig.register("mine", config_class)
+    with pytest.raises(ValueError, match="has the model_type 'mine' and was registered as 'other'"):
+        AutoConfig.register("other", config_class)
+    with pytest.raises(ValueError, match="MineModel has the config_class MineConfig and was registered for BertC"):
+        AutoModel.register(BertConfig, body_class)
+    with pytest.raises(InputError, match="MineModel needs a MineConfig, got BertConfig"):
+        body_class(BertConfig())
+
+
+def test_a_configuration_that_adds_to_one_of_ours_keeps_what_it_adds(tmp_path):
+    class WiderConfig(BertConfig):
+        def __init__(self, extra=1, **kwargs):
+            super().__init__(**kwargs)
+            self.extra = extra
+
+    class Wider(BertPreTrainedModel):
+        config_class = WiderConfig
+
+        def __init__(self, config):
+            super().__init__(config)
+            self.bert = BertModel(config)
+            self.more = nn.Linear(config.hidden_size, config.extra)
+            self.post_init()
+
+    sizes = {"vocab_size": 30, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    model = Wider(WiderConfig(extra=3, intermediate_size=8, **sizes))
+    model.save_pretrained(tmp_path)
+    again = Wider.from_pretrained(tmp_path)
+    assert type(again.config) is WiderConfig and again.config.extra == 3
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
