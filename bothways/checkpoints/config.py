@@ -105,6 +105,11 @@ class PretrainedConfig:
         super().__setattr__(type(self).aliases.get(name, name), value)
 
     @property
+    def _name_or_path(self) -> str:
+        """The older name, which programs read."""
+        return self.name_or_path
+
+    @property
     def num_labels(self) -> int:
         return len(self.id2label)
 

@@ -34,6 +34,16 @@ class WithVocabulary(OtherNames):
     def set_input_embeddings(self, value: nn.Embedding) -> None:
         self.base_model.embeddings.word_embeddings = value
 
+    def enable_input_require_grads(self) -> None:
+        """Let the vectors of words take part in gradients though nothing before them learns, as adapters need it."""
+        self._require_grads_hook = self.get_input_embeddings().register_forward_hook(
+            lambda module, inputs, output: output.requires_grad_(True)
+        )
+
+    def disable_input_require_grads(self) -> None:
+        """Undo ``enable_input_require_grads``."""
+        self._require_grads_hook.remove()
+
     def tied_embeddings(self) -> nn.Embedding:
         """The words whose matrix the vocabulary projection shares."""
         return self.get_input_embeddings()

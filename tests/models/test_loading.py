@@ -257,6 +257,21 @@ def test_gradient_checkpointing_changes_no_gradient():
         torch.testing.assert_close(a, b)
 
 
+def test_inputs_can_take_part_in_gradients():
+    _, ours = tiny_pair("bert", "base")
+    ours.requires_grad_(False)
+    ours.enable_input_require_grads()
+    assert ours(**tiny_inputs()).last_hidden_state.requires_grad
+    ours.disable_input_require_grads()
+    assert not ours(**tiny_inputs()).last_hidden_state.requires_grad
+
+
+def test_a_configuration_has_its_origin_by_both_names(tmp_path):
+    BertConfig(_name_or_path="elsewhere").save_pretrained(tmp_path)
+    config = BertConfig.from_pretrained(tmp_path)
+    assert config._name_or_path == config.name_or_path == str(tmp_path)
+
+
 def test_what_would_give_other_numbers_is_refused():
     with pytest.raises(ConfigError, match="position_embedding_type is 'relative_key'; only 'absolute'"):
         BertConfig(position_embedding_type="relative_key")
