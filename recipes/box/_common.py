@@ -66,7 +66,8 @@ class Recipe:
         rank: of LoRA; half precision leaves room for about 22 beside a small head.
         prepare: (data directory, directory for files) to the training files, the file that chooses the epoch, and those
             to score on, the first of which is the main one.
-        further: (data directory, adapter) to further scores, of another kind than ``bothways evaluate`` has.
+        main, further: (data directory, adapter) to scores of another kind than ``bothways evaluate`` has, before and
+            behind its own.
         calibrate: (held files, pipeline) to confidences and whether each was right.
         answer: asks the samples.
     """
@@ -79,6 +80,7 @@ class Recipe:
     prepare: Callable[[Path, Path], tuple[list[Path], Path, list[Held]]]
     calibrate: Callable[[list[Held], Any], tuple[str, list[tuple[float, bool]]]]
     answer: Answer
+    main: Callable[[Path, Path], list[dict[str, Any]]] = lambda data, adapter: []
     further: Callable[[Path, Path], list[dict[str, Any]]] = lambda data, adapter: []
     remarks: tuple[str, ...] = ()
     pipeline_options: Mapping[str, Any] = field(default_factory=dict)
@@ -132,7 +134,8 @@ def finish(recipe: Recipe, data: Path, output: Path, box: Path, held: list[Held]
     """Everything after the training: adapter, scores, card."""
     target = box / recipe.name
     write_adapter(output, target)
-    scores = [score for one in held for score in scored(target, one, prepared_place(output))]
+    scores = recipe.main(data, target)
+    scores += [score for one in held for score in scored(target, one, prepared_place(output))]
     scores += recipe.further(data, target)
     pipe = pipeline_for(recipe, target)
     on, pairs = recipe.calibrate(held, pipe)

@@ -25,7 +25,7 @@ ROW = 128
 ROWS_OF_EACH = 4
 SHARE = 0.15
 VALIDATION = "Wikipedia validation articles"
-PARTS = 4
+PARTS = 2
 
 
 def prepare(data: Path, place: Path) -> tuple[list[Path], Path, list[Held]]:
@@ -99,7 +99,7 @@ RECIPE = Recipe(
     name="minilm-l6-fill-mask",
     task="fill-mask",
     rank=18,
-    settings={"learning_rate": 1e-3, "max_length": ROW},
+    settings={"learning_rate": 3e-3, "max_length": ROW, "batch_tokens": 4_096},
     sources=(
         Source(
             name="English Wikipedia, 18,155 articles and 250 others",

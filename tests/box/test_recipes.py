@@ -14,6 +14,7 @@ from bothways import pipeline
 from bothways.data.squad import load_questions
 from bothways.data.tagged import load_tagged
 from bothways.errors import BothwaysError, UsageError
+from bothways.metrics.question_answering import answer_exact
 from bothways.resolver.adapters import recorded_encoder
 from bothways.resolver.box import BOX_MODELS, read_card
 from recipes.box import _common, fill_mask, ner, nli, qa, sentiment
@@ -203,6 +204,23 @@ def test_questions_without_an_answer(tmp_path):
         return [article["title"] for article in json.loads(file.read_text())["data"]]
 
     assert titles(chooses) == ["E"] and titles(held[1].file) == ["D", "F"] and titles(held[0].file) == ["D", "E"]
+
+
+def test_questions_that_all_have_an_answer_get_one(filled_box, tmp_path):
+    root = tmp_path / "squad"
+    root.mkdir()
+    (root / "dev-v1.1-part.json.gz").write_bytes(squad(["D"], questions=2))
+    f1, exact = qa.always_answering(tmp_path, filled_box / "minilm-l6-qa")
+    pipe = pipeline("question-answering", model=filled_box / "minilm-l6-qa", device=-1)
+    said = [
+        pipe(question=f"What is number {number} called, asked {i}?", context=f"D{number} stands here. {called}")
+        for number, called in ((n, f"It is called word{n}.") for n in (1, 2, 3))
+        for i in range(2)
+    ]
+    assert all(one["answer"] for one in said)
+    right = [answer_exact(one["answer"], [f"word{i // 2 + 1}"]) for i, one in enumerate(said)]
+    assert exact["value"] == sum(right) / 6 <= f1["value"] and f1["count"] == exact["count"] == 6
+    assert f1["low"] <= f1["value"] <= f1["high"] and "always answering" in f1["data"]
 
 
 @pytest.mark.parametrize("kind", list(HEADS))
