@@ -192,13 +192,21 @@ def test_questions_without_an_answer(tmp_path):
     root.mkdir(parents=True)
     (root / "train-v1.1.json.gz").write_bytes(squad(["A", "B", "C"]))
     (root / "dev-v1.1-part.json.gz").write_bytes(squad(["D", "E"]))
-    (root / "dev-v2.0-part.json.gz").write_bytes(squad(["D", "E", "F"]))
+    two = json.loads(gzip.decompress(squad(["D", "E", "F"])))
+    misleading = {"id": "x", "question": "misleading", "is_impossible": True, "answers": []}
+    two["data"][1]["paragraphs"][0]["qas"].append(misleading)
+    (root / "dev-v2.0-part.json.gz").write_bytes(gzip.compress(json.dumps(two).encode()))
     (train,), chooses, held = qa.prepare(tmp_path / "data", tmp_path)
     examples = load_questions(train).examples
     lost = [example for example in examples if example.is_impossible]
     assert len(examples) - len(lost) == 54 and 3 <= len(lost) <= 20
     for example in lost:  # the number in the question is not that of its paragraph
         assert f"word{example.question.split()[3]}" not in example.context
+
+    chosen_on = load_questions(chooses).examples
+    lost = [example for example in chosen_on if example.is_impossible]
+    assert len(chosen_on) - len(lost) == 18 and 4 <= len(lost) <= 14  # half, of the kind that training has
+    assert not {"misleading"} & {example.question for example in chosen_on}
 
     def titles(file: Path) -> list[str]:
         return [article["title"] for article in json.loads(file.read_text())["data"]]
