@@ -8,6 +8,7 @@ import random
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("bothways", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # on busy machines
@@ -15,6 +16,10 @@ settings.load_profile("bothways")
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # workers that each take all cores would wait for one another
     os.environ["OMP_NUM_THREADS"] = "1"
+
+for probe in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"):
+    # the same numbers on every machine: bfloat16 is only where a test asks for it
+    setattr(torch.cpu, probe, lambda: False)
 
 WORDS = "good bad fine awful film book play the a was it very not really story plot actor and but".split()  # noqa: SIM905
 
@@ -28,8 +33,6 @@ def pytest_runtest_setup() -> None:
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory) -> Path:
     """A body without a head, with a tokeniser, as a checkpoint from elsewhere would come."""
-    import torch
-
     from bothways import BertConfig, BertModel, BertTokenizerFast
 
     directory = tmp_path_factory.mktemp("tiny") / "tiny-bert"

@@ -244,7 +244,8 @@ class SelfAttention(nn.Module):
         q = self._heads(self.query(x))
         known = None if source.cache is None else source.cache.get(sight.layer)
         if known is None:
-            k, v = self._heads(self.key(source.hidden)), self._heads(self.value(source.hidden))
+            read = source.hidden.to(x.dtype)  # an encoder that computed in bfloat16 gives fp32
+            k, v = self._heads(self.key(read)), self._heads(self.value(read))
             if source.cache is not None:
                 k, v = source.cache.put(sight.layer, k, v)
         else:

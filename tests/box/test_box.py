@@ -234,7 +234,11 @@ def test_predict_a_file_with_the_model_of_the_box(command, tmp_path, box):
     asked = ("--task", "question-answering", "--question", "what")
     answers = command("predict", *asked, tmp_path / "texts.txt")
     assert answers[0] == 0 and answers == command("predict", *asked, TEXT, "good")
-    assert command("predict", box / "minilm-l6-sentiment", TEXT, "good") == expected
+    code, out, _ = command("predict", box / "minilm-l6-sentiment", TEXT, "good")
+    for own, boxed in zip(
+        json_lines(out), json_lines(expected[1]), strict=True
+    ):  # merged here, beside the encoder there
+        assert own == {**boxed, "score": pytest.approx(boxed["score"], abs=1e-6)}
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,15 @@ def test_shapes(make):
     assert list(make("translation_en_to_de", **SHORT)("a dog")[0]) == ["translation_text"]
 
 
+@pytest.mark.parametrize("name", ["t5", "bart"])
+def test_both_halves_compute_in_bfloat16(make, name):
+    """What the encoder gives is fp32, and the decoder reads it in blocks of bfloat16."""
+    pipe = make("text2text-generation", name, device=-1, dtype="bfloat16", **SHORT)
+    assert pipe.dtype is torch.bfloat16
+    (record,) = pipe("a dog")
+    assert isinstance(record["generated_text"], str)
+
+
 @pytest.mark.parametrize(
     ("task", "name"),
     [
