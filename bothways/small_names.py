@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from enum import Enum
 from importlib import metadata
 from json import dumps
 from typing import Any
@@ -20,7 +19,9 @@ from torch import Tensor, nn
 from bothways.engine.optimizers import NORMS
 from bothways.nn.activations import ACTIVATIONS
 from bothways.tokenizers.base import PreTrainedTokenizerBase
+from bothways.trainer.outputs import Choice
 
+ExplicitEnum = Choice
 PreTrainedTokenizer = PreTrainedTokenizerBase
 """There the tokenisers in Python; here all are of one kind."""
 ALL_LAYERNORM_LAYERS = list(NORMS)
@@ -34,14 +35,6 @@ _NEVER = (
 """What some programs ask for and nothing here uses, installed or not."""
 _MODULES = {"sklearn": "sklearn", "vision": "PIL"}
 """Where the name in the question is not that of the module."""
-
-
-class ExplicitEnum(str, Enum):
-    """Names that are texts. Unlike Python's the error says which there are."""
-
-    @classmethod
-    def _missing_(cls, value: object) -> Any:
-        raise ValueError(f"{value} is not a valid {cls.__name__}, please select one of {[m.value for m in cls]}")
 
 
 class PaddingStrategy(ExplicitEnum):
