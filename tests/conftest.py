@@ -8,14 +8,15 @@ import random
 from pathlib import Path
 
 import pytest
-import torch
 from hypothesis import HealthCheck, settings
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # workers that each take all cores would wait for one another
+    # before torch, which reads it once; processes that a test starts get it too, and so have the same sums to the bit
+    os.environ["OMP_NUM_THREADS"] = "1"
+import torch  # noqa: E402
 
 settings.register_profile("bothways", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # on busy machines
 settings.load_profile("bothways")
-
-if "PYTEST_XDIST_WORKER" in os.environ:  # workers that each take all cores would wait for one another
-    os.environ["OMP_NUM_THREADS"] = "1"
 
 for probe in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"):
     # the same numbers on every machine: bfloat16 is only where a test asks for it
