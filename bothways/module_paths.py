@@ -54,6 +54,7 @@ PATHS: dict[str, tuple[str, ...]] = {
     "utils.versions": (_SMALL,),
     **{f"models.{family}": () for family in _FAMILIES},
     **{f"models.{family}.{kind.format(family)}": () for family in _FAMILIES for kind in _KINDS},
+    **{f"models.{family}.modeling_{family}": (_SMALL,) for family in ("bart", "marian", "pegasus")},
 }
 """Module paths of the ecosystem, without its name, and where their names are here, beside the public ones."""
 _WIDER = {"data", "generation", "pipelines", "trainer"}

@@ -121,6 +121,16 @@ def get_parameter_names(
     return [name for name in names if not any(part in name.lower() for part in forbidden_layer_names or ())]
 
 
+def shift_tokens_right(input_ids: Tensor, pad_token_id: int, decoder_start_token_id: int) -> Tensor:
+    """What a decoder reads when it shall write ``input_ids``, int64 (B, L), of which -100 is padding.
+
+    As ``models.bart.modeling_bart`` has it; models do it by themselves when they are given ``labels``.
+    """
+    moved = input_ids.roll(1, -1)
+    moved[:, 0] = decoder_start_token_id
+    return moved.masked_fill(moved == -100, pad_token_id)
+
+
 def is_main_process(local_rank: int) -> bool:
     """Whether this is the first process, or the only one."""
     return local_rank in (-1, 0)

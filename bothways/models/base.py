@@ -6,7 +6,6 @@ import inspect
 import os
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bothways.batching import PackedBatch, SeqLens
+from bothways.batching import PackedBatch
 from bothways.checkpoints.config import PretrainedConfig
 from bothways.checkpoints.load_report import LoadReport
 from bothways.errors import InputError
@@ -23,6 +22,7 @@ from bothways.families.registry import family_of_own
 from bothways.models import adapter_loading, loading
 from bothways.models.initialising import WithFirstWeights
 from bothways.models.inputs import ModelInputs
+from bothways.models.parts import WithMasks
 from bothways.models.vocabulary import WithVocabulary
 from bothways.nn.stack import TransformerStack
 from bothways.resolver.adapters import Encoder, recorded_encoder
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 WRITING_HEADS = frozenset({"causal-lm", "seq2seq-lm"})
 
 
-class PreTrainedModel(WithFirstWeights, WithVocabulary):
+class PreTrainedModel(WithFirstWeights, WithVocabulary, WithMasks):
     """Base of all models. A subclass names its family and builds its modules in ``__init__``.
 
     ``named_parameters()`` and ``state_dict()`` have the house's names, which are BERT's: for BERT and RoBERTa with its
@@ -229,23 +229,9 @@ class PreTrainedModel(WithFirstWeights, WithVocabulary):
         position_ids: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
     ) -> ModelInputs:
-        """The arguments of ``forward`` in packed form, with the positions that the family gives to tokens.
-
-        Where positions follow from ids, those of a ``PackedBatch`` are counted anew.
-        """
-        if position_ids is not None:
-            position_ids = position_ids - self.config.first_position
-        inputs = ModelInputs.of(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
-        if self.family.positions is None or position_ids is not None or inputs_embeds is not None:
-            return inputs
-        batch, layout = inputs.batch, inputs.layout
-        if layout is None:
-            counted = self.family.positions(self.config, batch.input_ids, batch.seqlens)
-        else:  # tokens that the mask leaves out count too
-            assert isinstance(input_ids, Tensor)
-            rows = SeqLens.from_lengths([layout.shape[1]] * layout.shape[0], input_ids.device)
-            counted = layout.pack(self.family.positions(self.config, input_ids.flatten(), rows).view(layout.shape))
-        return replace(inputs, batch=replace(batch, position_ids=counted))
+        """The arguments of ``forward`` in packed form; see ``ModelInputs.with_positions``."""
+        given = (input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
+        return ModelInputs.with_positions(self.family, self.config, *given)
 
     def encode(
         self,

@@ -15,10 +15,10 @@ from bothways.batching import PackedBatch
 from bothways.checkpoints.config import PretrainedConfig
 from bothways.errors import InputError
 from bothways.models import losses
+from bothways.models.call_options import extras_of, refuse_head_mask, returned, wanted
 from bothways.models.causal_models import CausalLMModel, Reading
 from bothways.models.inputs import ModelInputs
 from bothways.models.outputs import DoubleHeadsModelOutput
-from bothways.models.task_models import extras_of, refuse_head_mask, returned, wanted
 
 
 class DoubleHeadsModel(CausalLMModel):

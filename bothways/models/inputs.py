@@ -5,13 +5,15 @@ Shapes: B rows, S columns, T packed tokens, N hidden_size.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from bothways.batching import Layout, PackedBatch, pack
+from bothways.batching import Layout, PackedBatch, SeqLens, pack
+from bothways.checkpoints.config import PretrainedConfig
 from bothways.errors import InputError
+from bothways.families import Family
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,36 @@ class ModelInputs:
                 raise InputError(f"{name} has shape {tuple(tensor.shape)}, input_ids {tuple(input_ids.shape)}.")
         batch, layout = pack(input_ids, attention_mask, token_type_ids, position_ids)
         return cls(batch, layout, None if inputs_embeds is None else layout.pack(inputs_embeds))
+
+    @classmethod
+    def with_positions(
+        cls,
+        family: Family,
+        config: PretrainedConfig,
+        input_ids: Tensor | PackedBatch | None,
+        attention_mask: Tensor | None,
+        token_type_ids: Tensor | None,
+        position_ids: Tensor | None,
+        inputs_embeds: Tensor | None,
+    ) -> ModelInputs:
+        """As ``of``, with the positions that the family gives to tokens.
+
+        Where positions follow from ids, those of a ``PackedBatch`` are counted anew.
+        """
+        positions = family.positions
+        if position_ids is not None:
+            position_ids = position_ids - config.first_position
+        inputs = cls.of(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
+        if positions is None or position_ids is not None or inputs_embeds is not None:
+            return inputs
+        batch, layout = inputs.batch, inputs.layout
+        if layout is None:
+            counted = positions(config, batch.input_ids, batch.seqlens)
+        else:  # tokens that the mask leaves out count too
+            assert isinstance(input_ids, Tensor)
+            rows = SeqLens.from_lengths([layout.shape[1]] * layout.shape[0], input_ids.device)
+            counted = layout.pack(positions(config, input_ids.flatten(), rows).view(layout.shape))
+        return replace(inputs, batch=replace(batch, position_ids=counted))
 
     def unpack(self, tokens: Tensor, fill: float = 0.0) -> Tensor:
         """(T, ...) to (B, S, ...), or unchanged for a packed caller."""

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from bothways.batching import Layout, PackedBatch
 from bothways.errors import InputError
+from bothways.models.call_options import extras_of, wanted
 from bothways.models.causal_models import Reading
 from bothways.models.inputs import ModelInputs, unpack_cross_weights
 from bothways.models.past import past_of
-from bothways.models.task_models import extras_of, wanted
 from bothways.nn.block import Rows, Source
 from bothways.nn.kv_cache import SourceCache
 from bothways.nn.stack import StackOutput

@@ -17,11 +17,13 @@ from bothways.checkpoints.config import PretrainedConfig
 from bothways.errors import InputError
 from bothways.models import losses
 from bothways.models.base import PreTrainedModel
+from bothways.models.call_options import refuse_head_mask, returned
 from bothways.models.decoding import RowsDecoder, source_for_decoding
 from bothways.models.inputs import ModelInputs
-from bothways.models.outputs import BaseModelOutput, Seq2SeqLMOutput, Seq2SeqModelOutput
+from bothways.models.outputs import Seq2SeqLMOutput, Seq2SeqModelOutput
+from bothways.models.parts import open_source_encoder
 from bothways.models.seq2seq_call import Seq2SeqCall, up_to_the_last
-from bothways.models.task_models import extras_of, refuse_head_mask, returned, tokens_of, wanted
+from bothways.models.task_models import tokens_of
 from bothways.models.writing import WritingModel
 from bothways.nn.block import Rows, Source
 from bothways.nn.embeddings import Embeddings, check_ids
@@ -41,6 +43,7 @@ class Seq2SeqBody(PreTrainedModel):
         """Add the family's modules to this one."""
         for name, module in self.family.build_backbone(config, False).items():
             setattr(self, name, module)
+        open_source_encoder(self)
 
     @property
     def writer(self) -> TransformerStack:
@@ -52,30 +55,13 @@ class Seq2SeqBody(PreTrainedModel):
         own = self.decoder_embeddings
         return own if hasattr(own, "word_embeddings") else self.embeddings
 
-    def get_encoder(self) -> Any:
-        """The encoder as a function of ``input_ids`` and ``attention_mask``, see ``encode_source``."""
-        return self.base_model.encode_source
+    def get_encoder(self) -> TransformerStack:
+        """The stack that reads; it can be called with ``input_ids``, see ``parts.encode_ids``."""
+        return self.base_model.encoder
 
     def get_decoder(self) -> TransformerStack:
         """The stack that writes."""
         return self.base_model.decoder
-
-    def encode_source(
-        self,
-        input_ids: Tensor | PackedBatch | None = None,
-        attention_mask: Tensor | None = None,
-        inputs_embeds: Tensor | None = None,
-        output_attentions: bool | None = None,
-        output_hidden_states: bool | None = None,
-        return_dict: bool | None = None,
-        head_mask: Tensor | None = None,
-    ) -> Any:
-        """Hidden vectors of the source, (B, S, N). Arguments as for ``forward``."""
-        refuse_head_mask(head_mask)
-        inputs = self.packed(input_ids, attention_mask, None, None, inputs_embeds)
-        encoded = self.encode_packed(inputs, *wanted(self.config, output_hidden_states, output_attentions))
-        output = BaseModelOutput(last_hidden_state=inputs.unpack(encoded.hidden), **extras_of(inputs, encoded))
-        return returned(output, self.config, return_dict)
 
     def encode_packed(self, inputs: ModelInputs, want_hidden: bool = False, want_weights: bool = False) -> StackOutput:
         """The encoder over a packed source."""

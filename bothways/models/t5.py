@@ -20,6 +20,7 @@ class T5Model(Seq2SeqModel):
     """T5's body: a source and a target in, a vector for every token of the target out."""
 
     family = T5
+    _shift_right = Seq2SeqModel.shift_right
 
 
 class T5EncoderModel(EncoderModel):
@@ -43,6 +44,7 @@ class T5ForConditionalGeneration(Seq2SeqLMModel):
     family = T5
     base_class = T5Model
     has_inner_body = False
+    _shift_right = Seq2SeqLMModel.shift_right
 
 
 class T5ForSequenceClassification(Seq2SeqSequenceClassificationModel):

@@ -17,15 +17,16 @@ from bothways.errors import InputError
 from bothways.families import Head
 from bothways.models import losses
 from bothways.models.base import PreTrainedModel
+from bothways.models.call_options import extras_of, refuse_decoding, refuse_head_mask, returned, wanted
 from bothways.models.inputs import ModelInputs
 from bothways.models.outputs import (
     BaseModelOutputWithPooling,
-    ModelOutput,
     MultipleChoiceModelOutput,
     QuestionAnsweringModelOutput,
     SequenceClassifierOutput,
     TokenClassifierOutput,
 )
+from bothways.models.parts import open_parts
 from bothways.models.rows import end_rows, first_rows, last_rows
 from bothways.nn.block import Rows
 from bothways.nn.stack import StackOutput
@@ -44,6 +45,7 @@ class EncoderModel(PreTrainedModel):
             setattr(self, name, module)
         if self.has_pooler and not hasattr(self, "pooler"):
             self.pooler: Any = None  # as the reference's, so that ``model.pooler is None`` can be asked
+        open_parts(self)
         if not nested:
             self.post_init()
 
@@ -322,38 +324,6 @@ class MultipleChoiceModel(TaskModel):
 def tokens_of(labels: Tensor, inputs: ModelInputs) -> Tensor:
     """Labels of the T packed tokens."""
     return labels.flatten() if inputs.layout is None else inputs.layout.pack(labels)
-
-
-def wanted(config: PretrainedConfig, hidden: bool | None, weights: bool | None) -> tuple[bool, bool]:
-    return (
-        config.output_hidden_states if hidden is None else hidden,
-        config.output_attentions if weights is None else weights,
-    )
-
-
-def extras_of(inputs: ModelInputs, encoded: StackOutput) -> dict[str, tuple[Tensor, ...] | None]:
-    hidden, weights = encoded.all_hidden, encoded.all_weights
-    return {
-        "hidden_states": None if hidden is None else tuple(inputs.unpack(h) for h in hidden),
-        "attentions": None if weights is None else tuple(inputs.unpack_weights(w) for w in weights),
-    }
-
-
-def returned(output: ModelOutput, config: PretrainedConfig, return_dict: bool | None) -> Any:
-    return output if (config.return_dict if return_dict is None else return_dict) else output.to_tuple()
-
-
-def refuse_head_mask(head_mask: Any) -> None:
-    if head_mask is not None and not bool((torch.as_tensor(head_mask) == 1).all()):
-        raise InputError("head_mask is not supported: pass None, and zero columns of attention.output.dense instead.")
-
-
-def refuse_decoding(*arguments: Any) -> None:
-    if any(argument is not None for argument in arguments):
-        raise InputError(
-            "encoder_hidden_states, encoder_attention_mask and past_key_values are for decoders, but this model reads "
-            "in both directions: leave them out."
-        )
 
 
 __all__ = [name for name, value in globals().items() if isinstance(value, type) and issubclass(value, nn.Module)]

@@ -28,6 +28,7 @@ from bothways.nn.kv_cache import KeyValueCache, SourceCache
 from bothways.nn.linear import Linear, Prepared, is_plain
 from bothways.nn.lora import is_foldable
 from bothways.nn.norms import norm
+from bothways.nn.opened import Opened
 from bothways.nn.relative_positions import RelativeBias
 from bothways.nn.rotary import Rotary, RotaryScaling
 
@@ -153,7 +154,7 @@ class Sight:
 Weights = list[Tensor] | None
 
 
-class TransformerBlock(nn.Module):
+class TransformerBlock(Opened):
     """Attention and feed-forward, each with a residual sum. Source: Vaswani et al. 2017, section 3.1."""
 
     def __init__(self, spec: BlockSpec) -> None:

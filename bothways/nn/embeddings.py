@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from bothways.batching import PackedBatch
 from bothways.errors import InputError
 from bothways.nn.dropout import Dropout
+from bothways.nn.opened import Opened
 
 
 def embedding(rows: int, width: int, padding_idx: int | None = None) -> nn.Embedding:
@@ -22,7 +23,7 @@ def embedding(rows: int, width: int, padding_idx: int | None = None) -> nn.Embed
     return nn.Embedding(rows, width, padding_idx, _weight=nothing)
 
 
-class Embeddings(nn.Module):
+class Embeddings(Opened):
     """Sum of learned vectors for word, position and segment, then LayerNorm. Source: Devlin et al. 2019, section 3.
 
     Args:

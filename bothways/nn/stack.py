@@ -20,6 +20,7 @@ from bothways.nn.dropout import Dropout
 from bothways.nn.kv_cache import KeyValueCache
 from bothways.nn.linear import Linear, Prepared, PreparedLinear, is_plain
 from bothways.nn.lora import is_foldable
+from bothways.nn.opened import Opened
 from bothways.nn.relative_positions import RelativeBias, RelativePositions
 from bothways.nn.rotary import Rotary
 
@@ -42,7 +43,7 @@ class StackOutput:
     all_cross_weights: tuple[list[Tensor], ...] | None = None
 
 
-class TransformerStack(nn.Module):
+class TransformerStack(Opened):
     """``num_layers`` blocks, as ``layer.0`` and so on; pre-norm blocks are followed by a ``final_norm``.
 
     Args:

@@ -55,6 +55,7 @@ generation.stopping_criteria: StoppingCriteria StoppingCriteriaList MaxLengthCri
 generation.utils: GenerationMixin GenerateDecoderOnlyOutput
 generation.configuration_utils: GenerationConfig
 generation.streamers: TextStreamer TextIteratorStreamer
+models.bart.modeling_bart: shift_tokens_right BartForConditionalGeneration
 models.auto: AutoModel AutoConfig AutoTokenizer
 models.auto.modeling_auto: AutoModel MODEL_FOR_MASKED_LM_MAPPING AutoModelForSequenceClassification
 models.auto.configuration_auto: AutoConfig CONFIG_MAPPING
