@@ -13,10 +13,12 @@ from torch import Tensor
 
 from bothways.batching import PackedBatch, SeqLens
 from bothways.errors import InputError
+from bothways.generation.decoder import Decoder
 from bothways.models import losses
 from bothways.models.decoding import RowsDecoder
 from bothways.models.inputs import ModelInputs
 from bothways.models.outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
+from bothways.models.own_forward import OwnForwardDecoder, has_own_forward
 from bothways.models.past import PastKeyValues, new_cache, past_of
 from bothways.models.rows import chosen_rows
 from bothways.models.task_models import (
@@ -189,8 +191,30 @@ class CausalLMModel(WritingModel, CausalTaskModel):
         """(..., N) to (..., V)."""
         return self.head.logits(self, hidden)
 
-    def start_decoding(self, *, rows: int, capacity: int) -> RowsDecoder:
+    def prepare_inputs_for_generation(
+        self,
+        input_ids: Tensor,
+        past_key_values: Any = None,
+        attention_mask: Tensor | None = None,
+        use_cache: bool | None = None,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        """What ``forward`` is given for the next token, for programs that write by themselves or change this.
+
+        Args:
+            input_ids: int64 (B, S), all of the rows.
+            past_key_values: what was read of them; only the tokens after it are given.
+            attention_mask: (B, S).
+            kwargs: no effect.
+        """
+        past = past_of(past_key_values)
+        given = {"input_ids": input_ids if past is None else input_ids[:, past.columns :]}
+        return {**given, "attention_mask": attention_mask, "past_key_values": past, "use_cache": use_cache}
+
+    def start_decoding(self, *, rows: int, capacity: int) -> Decoder:
         """Empty rows for generation; see ``generation.decoder.Decoder``."""
+        if has_own_forward(self):
+            return OwnForwardDecoder(self, rows=rows)
         self.make_ready_to_write()
         return RowsDecoder(self, rows=rows, capacity=capacity)
 
@@ -244,7 +268,7 @@ class EncoderLMModel(CausalLMModel):
             head_mask,
         )
 
-    def start_decoding(self, *, rows: int, capacity: int) -> RowsDecoder:
+    def start_decoding(self, *, rows: int, capacity: int) -> Decoder:
         """As for every model that writes.
 
         Raises:

@@ -15,13 +15,16 @@ from torch import Tensor
 from bothways.batching import PackedBatch, SeqLens
 from bothways.checkpoints.config import PretrainedConfig
 from bothways.errors import InputError
+from bothways.generation.decoder import Decoder
 from bothways.models import losses
 from bothways.models.base import PreTrainedModel
 from bothways.models.call_options import refuse_head_mask, returned
 from bothways.models.decoding import RowsDecoder, source_for_decoding
 from bothways.models.inputs import ModelInputs
-from bothways.models.outputs import Seq2SeqLMOutput, Seq2SeqModelOutput
+from bothways.models.outputs import BaseModelOutput, Seq2SeqLMOutput, Seq2SeqModelOutput
+from bothways.models.own_forward import OwnForwardDecoder, has_own_forward
 from bothways.models.parts import open_source_encoder
+from bothways.models.past import past_of
 from bothways.models.seq2seq_call import Seq2SeqCall, up_to_the_last
 from bothways.models.task_models import tokens_of
 from bothways.models.writing import WritingModel
@@ -285,6 +288,39 @@ class Seq2SeqLMModel(WritingModel, Seq2SeqBody):
         """What collators call: ``shift_right`` under the ecosystem's name."""
         return self.base_model.shift_right(labels)
 
+    def prepare_inputs_for_generation(
+        self,
+        input_ids: Tensor,
+        past_key_values: Any = None,
+        attention_mask: Tensor | None = None,
+        use_cache: bool | None = None,
+        encoder_outputs: Any = None,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        """What ``forward`` is given for the next token, for programs that write by themselves or change this.
+
+        Args:
+            input_ids: the target so far, int64 (B, L).
+            past_key_values: what was read of it; only the tokens after it are given.
+            attention_mask: of the source, (B, S).
+            encoder_outputs: what the encoder made of the source.
+            kwargs: no effect.
+        """
+        past = past_of(past_key_values)
+        target = {"decoder_input_ids": input_ids if past is None else input_ids[:, past.columns :]}
+        source = {"input_ids": None, "encoder_outputs": encoder_outputs, "attention_mask": attention_mask}
+        return {**source, **target, "past_key_values": past, "use_cache": use_cache}
+
+    def _encoded(
+        self, input_ids: Tensor | None, attention_mask: Tensor | None, inputs_embeds: Tensor | None, given: Any
+    ) -> dict[str, Any]:
+        """The source as ``forward`` takes it."""
+        if given is None:
+            given = self.get_encoder()(input_ids, attention_mask, inputs_embeds, return_dict=True)
+        hidden = given[0]
+        mask = hidden.new_ones(hidden.shape[:2], dtype=torch.int64) if attention_mask is None else attention_mask
+        return {"encoder_outputs": BaseModelOutput(last_hidden_state=hidden), "attention_mask": mask}
+
     def start_decoding(
         self,
         *,
@@ -294,8 +330,12 @@ class Seq2SeqLMModel(WritingModel, Seq2SeqBody):
         attention_mask: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
         encoder_outputs: Any = None,
-    ) -> RowsDecoder:
+    ) -> Decoder:
         """Empty rows for generation, one for each source; see ``generation.decoder.Decoder``."""
+        if has_own_forward(self):
+            return OwnForwardDecoder(
+                self, rows=rows, source=self._encoded(input_ids, attention_mask, inputs_embeds, encoder_outputs)
+            )
         self.make_ready_to_write()
         call = Seq2SeqCall(self.base_model, False, False)
         call.encode(input_ids, attention_mask, inputs_embeds, encoder_outputs)
