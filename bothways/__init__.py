@@ -188,6 +188,7 @@ _WHERE: dict[str, str] = {
     **{f"Marian{name}": "bothways.models.marian" for name in ("Model", "PreTrainedModel", "MTModel")},
     **{f"T5{name}": "bothways.models.t5" for name in (*_READER, "ForConditionalGeneration", "EncoderModel")},
     **dict.fromkeys((*_AUTO, *_MAPPINGS), "bothways.models.auto"),
+    "DynamicCache": "bothways.models.past",
     **dict.fromkeys(_SMALL_NAMES, "bothways.small_names"),
     **dict.fromkeys(_TOKENIZERS, "bothways.tokenizers"),
     **{name: f"bothways.generation.{module}" for module, names in _GENERATION.items() for name in names},

@@ -24,6 +24,7 @@ _KINDS = ("modeling_{}", "configuration_{}", "tokenization_{}", "tokenization_{}
 
 PATHS: dict[str, tuple[str, ...]] = {
     "activations": (_SMALL,),
+    "cache_utils": (),
     "configuration_utils": ("checkpoints.config",),
     "data.data_collator": ("trainer.collators",),
     "data.processors": (_SMALL,),

@@ -19,7 +19,7 @@ from bothways.models.decoding import RowsDecoder
 from bothways.models.inputs import ModelInputs
 from bothways.models.outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
 from bothways.models.own_forward import OwnForwardDecoder, has_own_forward
-from bothways.models.past import PastKeyValues, new_cache, past_of
+from bothways.models.past import DynamicCache, past_of
 from bothways.models.rows import chosen_rows
 from bothways.models.task_models import (
     EncoderModel,
@@ -294,7 +294,7 @@ def check_direction(cls: type, config: Any) -> None:
 class Reading:
     """The inputs of one forward of a decoder, and the cache that it reads and fills."""
 
-    def __init__(self, inputs: ModelInputs, past: PastKeyValues | None, columns: int) -> None:
+    def __init__(self, inputs: ModelInputs, past: DynamicCache | None, columns: int) -> None:
         self.inputs = inputs
         self.cache = None if past is None else past.own
         self.past = past
@@ -329,13 +329,14 @@ class Reading:
         if use_cache is None:
             use_cache = body.config.use_cache and not body.training
         if past is None and use_cache:
-            lens = inputs.batch.seqlens
-            past = PastKeyValues(new_cache(body, lens.batch_size, lens.max_seqlen))
+            past = DynamicCache()
+        if past is not None:
+            past.begin(body, inputs.batch.seqlens)
         if past is not None and body.writer.counts_places:
             inputs = past.placed(inputs)
         return cls(inputs, past, columns)
 
-    def past_after(self) -> PastKeyValues | None:
+    def past_after(self) -> DynamicCache | None:
         """What to return: the past with the columns of this call."""
         if self.past is not None:
             self.past.finish(self._columns)

@@ -21,27 +21,36 @@ from bothways.nn.kv_cache import KeyValueCache, SourceCache
 Pairs = tuple[Tensor, ...]
 
 
-class PastKeyValues:
+class DynamicCache:
     """What a decoder has read: give it back with the next tokens. It grows in place.
 
     ``past[layer]`` is ``(keys, values)``, (B, G, L, D) each, and with a source also its keys and values.
 
     Args:
-        own: of the decoder's tokens.
+        own: of the decoder's tokens; without it an empty one, which a model fills that is given it.
         source: of the encoded source, if there is one.
         columns: columns of the rectangle read so far, padding included.
+        config: no effect.
     """
 
-    def __init__(self, own: KeyValueCache, source: SourceCache | None = None, columns: int = 0) -> None:
-        self.own = own
+    own: KeyValueCache
+
+    def __init__(
+        self, own: KeyValueCache | None = None, source: SourceCache | None = None, columns: int = 0, config: Any = None
+    ) -> None:
+        if own is not None:
+            self.own = own
         self.source = source
         self.columns = columns
         self._kept: Tensor | None = None  # bool (B, columns), once a mask has left out tokens
         self._after: Tensor | None = None
 
     @classmethod
-    def of_tuples(cls, layers: Sequence[Pairs]) -> PastKeyValues:
+    def from_legacy_cache(cls, past_key_values: Sequence[Pairs] | None = None) -> DynamicCache:
         """From the older form: for each layer (keys, values), and with a source also its keys and values."""
+        if past_key_values is None:
+            return cls()
+        layers = past_key_values
         keys = layers[0][0]
         rows, heads, length, dim = keys.shape
         own = KeyValueCache(
@@ -64,6 +73,12 @@ class PastKeyValues:
             for i, layer in enumerate(layers):
                 source.put(i, *(packed_keys(t, lens) for t in layer[2:]))
         return cls(own, source, length)
+
+    def begin(self, model: Any, lens: SeqLens) -> DynamicCache:
+        """Make room for the rows of a first call, if there is none."""
+        if not hasattr(self, "own"):
+            self.own = new_cache(model, lens.batch_size, lens.max_seqlen)
+        return self
 
     def placed(self, inputs: ModelInputs) -> ModelInputs:
         """The inputs of the next call with the columns of their tokens, where a mask left out tokens in between.
@@ -99,7 +114,25 @@ class PastKeyValues:
         """Columns read so far."""
         return self.columns
 
-    def reorder_cache(self, beam_idx: Tensor) -> PastKeyValues:
+    def crop(self, max_length: int) -> None:
+        """Forget all but the first columns; a negative number is how many to forget.
+
+        Raises:
+            InputError: rows with padding, whose columns are not those of their tokens.
+        """
+        length = self.columns + max_length if max_length < 0 else max_length
+        if length >= self.columns:
+            return
+        if set(self.own.lengths) != {self.columns}:
+            raise InputError("crop: these rows have padding. Read them anew up to that column.")
+        self.own.shorten([length] * self.own.rows)
+        self.columns = length
+
+    def batch_repeat_interleave(self, repeats: int) -> None:
+        """Go on with each row so many times."""
+        self.reorder_cache(torch.arange(self.own.rows, device=self.own.memory.device).repeat_interleave(repeats))
+
+    def reorder_cache(self, beam_idx: Tensor) -> DynamicCache:
         """Go on with these rows, int64 (B',)."""
         self.own.select(beam_idx)
         if self._kept is not None:
@@ -113,7 +146,7 @@ class PastKeyValues:
         return tuple(self)
 
     def __len__(self) -> int:
-        return self.own.memory.shape[0]
+        return self.own.memory.shape[0] if hasattr(self, "own") else 0
 
     def __iter__(self) -> Iterator[Pairs]:
         return (self[i] for i in range(len(self)))
@@ -124,16 +157,16 @@ class PastKeyValues:
         return pairs if self.source is None else pairs + (self.source.get(layer) or ())
 
 
-def past_of(given: Any) -> PastKeyValues | None:
+def past_of(given: Any) -> DynamicCache | None:
     """What a caller passed as ``past_key_values``.
 
     Raises:
         InputError: neither ours nor tuples of tensors.
     """
-    if given is None or isinstance(given, PastKeyValues):
+    if given is None or isinstance(given, DynamicCache):
         return given
     if isinstance(given, (tuple, list)) and given and isinstance(given[0], (tuple, list)):
-        return PastKeyValues.of_tuples(given)
+        return DynamicCache.from_legacy_cache(given)
     raise InputError(
         f"past_key_values is a {type(given).__name__}, expected what an earlier call returned, or for each layer a "
         "tuple of keys and values."

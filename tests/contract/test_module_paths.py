@@ -35,6 +35,7 @@ hf_argparser: HfArgumentParser
 optimization: AdamW get_linear_schedule_with_warmup get_scheduler Adafactor get_cosine_schedule_with_warmup
 optimization: get_constant_schedule
 activations: ACT2FN get_activation
+cache_utils: DynamicCache
 pytorch_utils: ALL_LAYERNORM_LAYERS
 file_utils: ModelOutput is_torch_available CONFIG_NAME WEIGHTS_NAME
 utils: ModelOutput logging is_torch_available is_datasets_available check_min_version send_example_telemetry

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 
+from bothways import DynamicCache
 from bothways.errors import InputError
 from bothways.models.auto import MODEL_CLASSES
 from tests.models.reference import tiny_inputs, tiny_pair
@@ -136,6 +139,42 @@ def test_the_older_form_of_tuples(model_type):
             torch.testing.assert_close(values, reference.layers[i].values, atol=1e-5, rtol=0)
     again = ours(ids[:, 9:], past_key_values=tuples).logits
     torch.testing.assert_close(again, ours(ids).logits[:, 9:], atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("model_type", CAUSAL)
+def test_an_empty_cache_of_the_callers_is_filled_and_cut(model_type):
+    """As programs write it that read a long beginning once and answer several questions about it."""
+    _, ours = tiny_pair(model_type, "causal-lm")
+    ids = drawn(model_type, "none")["input_ids"]
+    past = DynamicCache()
+    assert past.get_seq_length() == 0 and len(past) == 0
+    whole = ours(ids).logits
+    assert ours(ids[:1, :9], past_key_values=past, use_cache=True).past_key_values is past
+    assert past.get_seq_length() == 9 and isinstance(past, DynamicCache)
+    before = copy.deepcopy(past)
+    torch.testing.assert_close(ours(ids[:1, 9:], past_key_values=past).logits, whole[:1, 9:], atol=1e-5, rtol=0)
+    past.crop(9)
+    past.crop(20)
+    assert past.get_seq_length() == before.get_seq_length() == 9
+    past.batch_repeat_interleave(3)
+    mixed = torch.cat([ids[:1, :9].expand(3, -1), ids[:3, 9:]], 1)
+    got = ours(mixed[:, 9:], past_key_values=past).logits
+    torch.testing.assert_close(got, ours(mixed).logits[:, 9:], atol=1e-5, rtol=0)
+    past.crop(-2)
+    assert past.get_seq_length() == 15
+    again = DynamicCache.from_legacy_cache(before.to_legacy_cache())
+    torch.testing.assert_close(ours(ids[:1, 9:], past_key_values=again).logits, whole[:1, 9:], atol=1e-5, rtol=0)
+    with pytest.raises(InputError, match="has tokens for 5 rows, but the cache has 3 rows"):
+        ours(ids[:, 9:], past_key_values=past)
+
+
+def test_rows_with_padding_are_not_cut():
+    _, ours = tiny_pair("gpt2", "causal-lm")
+    inputs = tiny_inputs("gpt2", mask="right")
+    past = ours(inputs["input_ids"], inputs["attention_mask"], use_cache=True).past_key_values
+    with pytest.raises(InputError, match="these rows have padding"):
+        past.crop(2)
 
 
 @torch.no_grad()
