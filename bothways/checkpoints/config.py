@@ -48,7 +48,48 @@ COMMON_DEFAULTS: dict[str, Any] = {
 }
 
 
-COMMON_KEYS = {*COMMON_DEFAULTS, "num_labels", "id2label", "label2id", "dtype"}
+WITHOUT_A_VALUE: dict[str, Any] = {
+    "max_length": 20,
+    "min_length": 0,
+    "do_sample": False,
+    "early_stopping": False,
+    "num_beams": 1,
+    "num_beam_groups": 1,
+    "diversity_penalty": 0.0,
+    "temperature": 1.0,
+    "top_k": 50,
+    "top_p": 1.0,
+    "typical_p": 1.0,
+    "repetition_penalty": 1.0,
+    "length_penalty": 1.0,
+    "no_repeat_ngram_size": 0,
+    "num_return_sequences": 1,
+    "encoder_no_repeat_ngram_size": 0,
+    "output_scores": False,
+    "return_dict_in_generate": False,
+    "remove_invalid_values": False,
+    "exponential_decay_length_penalty": None,
+    "bad_words_ids": None,
+    "suppress_tokens": None,
+    "begin_suppress_tokens": None,
+    "forced_bos_token_id": None,
+    "forced_eos_token_id": None,
+    "decoder_start_token_id": None,
+    "pad_token_id": None,
+    "prefix": None,
+    "chunk_size_feed_forward": 0,
+    "torchscript": False,
+    "tie_encoder_decoder": False,
+    "tokenizer_class": None,
+    "cross_attention_hidden_size": None,
+    "transformers_version": None,
+}
+"""What programs read of every configuration of version 4, and what it says until somebody sets it.
+
+It stands in no file; a setting of generation that was set here is one of ``generate`` (``WritingModel``).
+"""
+
+COMMON_KEYS = {*COMMON_DEFAULTS, *WITHOUT_A_VALUE, "num_labels", "id2label", "label2id", "dtype"}
 
 
 class PretrainedConfig:
@@ -96,9 +137,11 @@ class PretrainedConfig:
         return {name: getattr(cls, name) for name, kind in declared.items() if not str(kind).startswith("ClassVar")}
 
     def __getattr__(self, name: str) -> Any:
-        """A field under its other name. Called only when there is no attribute of that name."""
+        """A field under its other name, or one that has no value. Called only when there is no such attribute."""
         if name in type(self).aliases:
             return getattr(self, type(self).aliases[name])
+        if name in WITHOUT_A_VALUE:
+            return WITHOUT_A_VALUE[name]
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -131,7 +174,8 @@ class PretrainedConfig:
 
     @property
     def use_return_dict(self) -> bool:
-        return self.return_dict
+        """Whether models return outputs with names; tuples otherwise."""
+        return self.return_dict and not self.torchscript
 
     def validate(self) -> None:
         """Check sizes and that they fit together; families may add to it."""

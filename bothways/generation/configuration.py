@@ -112,17 +112,24 @@ class GenerationConfig:
         """All settings."""
         return {k: copy.deepcopy(v) for k, v in vars(self).items() if not k.startswith("_")}
 
+    @property
+    def from_model(self) -> bool:
+        """Whether these are the settings of a model's configuration, and not somebody's choice besides."""
+        return self._from_model_config
+
     def to_diff_dict(self) -> dict[str, Any]:
         """The settings that differ from the defaults."""
         return {k: v for k, v in self.to_dict().items() if k not in DEFAULTS or v != DEFAULTS[k]}
 
     def to_json_string(self, use_diff: bool = True, ignore_metadata: bool = False) -> str:
-        """``to_diff_dict`` or ``to_dict`` as JSON text. ``ignore_metadata`` is accepted for compatibility.
+        """``to_diff_dict`` or ``to_dict`` as JSON text; and, without ``ignore_metadata``, whether it is ``from_model``.
 
         Raises:
             InputError: a value that JSON has not, as objects in ``constraints`` or infinite numbers.
         """
         values = self.to_diff_dict() if use_diff else self.to_dict()
+        if self.from_model and not ignore_metadata:
+            values["_from_model_config"] = True
         if isinstance(values.get("sequence_bias"), dict):  # keys of JSON are texts
             values["sequence_bias"] = [[list(ids), bias] for ids, bias in values["sequence_bias"].items()]
         try:
@@ -201,7 +208,7 @@ class GenerationConfig:
         return isinstance(other, GenerationConfig) and self.to_dict() == other.to_dict()
 
     def __repr__(self) -> str:
-        settings = ", ".join(f"{name}={value!r}" for name, value in self.to_diff_dict().items())
+        settings = ", ".join(f"{k}={v!r}" for k, v in self.to_diff_dict().items())
         return f"{type(self).__name__}({settings})"
 
 

@@ -33,7 +33,7 @@ def extras_of(inputs: ModelInputs, encoded: StackOutput) -> dict[str, tuple[Tens
 
 def returned(output: ModelOutput, config: PretrainedConfig, return_dict: bool | None) -> Any:
     """An output, or its tuple."""
-    return output if (config.return_dict if return_dict is None else return_dict) else output.to_tuple()
+    return output if (config.use_return_dict if return_dict is None else return_dict) else output.to_tuple()
 
 
 def refuse_head_mask(head_mask: Any) -> None:

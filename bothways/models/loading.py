@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from bothways.checkpoints.config import COMMON_KEYS
 from bothways.checkpoints.load_report import LoadReport, load_tensors
 from bothways.checkpoints.weights import open_weights
 from bothways.checkpoints.weights_writer import write_weights
@@ -144,7 +145,7 @@ NO_EFFECT = (
         "force_download",
         "resume_download",
     ),
-    *("proxies", "weights_only", "use_auth_token", "torchscript", "max_memory", "offload_folder", "mirror"),
+    *("proxies", "weights_only", "use_auth_token", "max_memory", "offload_folder", "mirror"),
     *("offload_state_dict", "_fast_init", "_from_auto", "_from_pipeline", "_commit_hash"),
 )
 """Arguments of the ecosystem that change nothing here: nothing in a model is ever run, and there is one attention."""
@@ -171,7 +172,7 @@ def without_ecosystem_options(options: dict[str, Any]) -> dict[str, Any]:
 def check_options(options: dict[str, Any], config: Any, class_name: str) -> None:
     """Refuse keyword arguments that neither a model nor its configuration has."""
     known = [k for k in vars(config) if not k.startswith("_")]
-    known += ["num_labels", "id2label", "label2id", "dtype", *config.aliases]
+    known += [*COMMON_KEYS, *config.aliases]
     unknown = [k for k in options if k not in known]
     if unknown:
         like = nearest(unknown[0], known, most=1)

@@ -108,7 +108,7 @@ class EncoderModel(PreTrainedModel):
         if pooler is not None:
             pooled = pooler(encoded.hidden.index_select(0, inputs.batch.seqlens.first_tokens))
         output = BaseModelOutputWithPooling(last_hidden_state=last, pooler_output=pooled, **extras)
-        if not self.has_pooler or (self.config.return_dict if return_dict is None else return_dict):
+        if not self.has_pooler or (self.config.use_return_dict if return_dict is None else return_dict):
             return returned(output, self.config, return_dict)
         return (last, pooled, *output.to_tuple()[1 if pooled is None else 2 :])  # the second place is the pooled one
 

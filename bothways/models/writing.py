@@ -7,12 +7,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
+from bothways.checkpoints.config import WITHOUT_A_VALUE
 from bothways.generation.configuration import GENERATION_CONFIG_NAME, GenerationConfig
 from bothways.generation.generate import GenerationMixin
+from bothways.generation.settings import DEFAULTS
 from bothways.nn.linear import PreparedLinear, is_plain
 from bothways.nn.stack import MOST_IN_BLOCKS
 
@@ -41,6 +43,8 @@ class WritingModel(GenerationMixin):
             path = resolve_model(pretrained_model_name_or_path, **routes) / GENERATION_CONFIG_NAME
             generation = GenerationConfig.from_pretrained(path) if path.is_file() else None
         model._generation_config = generation
+        if generation is not None and generation.from_model:
+            model._from_config = (copy.deepcopy(generation), generation)
         return loaded
 
     def save_pretrained(self, save_directory: str | os.PathLike[str], **kwargs: Any) -> None:
@@ -53,18 +57,25 @@ class WritingModel(GenerationMixin):
     def generation_config(self) -> GenerationConfig:
         """How ``generate`` writes unless it is told otherwise.
 
-        Settings that came from the model's configuration follow it (``model.config.max_length = 7``), until one of them
-        is changed here.
+        Settings that came from the model's configuration, as their file says, follow it (``model.config.max_length =
+        7``), until one of them is changed here.
         """
-        made = GenerationConfig.from_model_config(self.config)
-        untouched, then = self._from_config
-        if self._generation_config is None or (self._generation_config == untouched and made != then):
-            self._generation_config, self._from_config = made, (copy.deepcopy(made), made)
-        return self._generation_config
+        own, (untouched, then) = self._generation_config, self._from_config
+        if own is None or (own == untouched and self._sets_generation()):
+            made = GenerationConfig.from_model_config(self.config)
+            if own is None or made != then:
+                self._generation_config, self._from_config = made, (copy.deepcopy(made), made)
+        return cast(GenerationConfig, self._generation_config)
 
     @generation_config.setter
     def generation_config(self, value: GenerationConfig) -> None:
         self._generation_config = value
+
+    def _sets_generation(self) -> bool:
+        """Whether the configuration holds settings of generation besides those that its family begins with."""
+        fields = self.config.own_fields()
+        found = ((name, vars(self.config).get(name)) for name in DEFAULTS if name in WITHOUT_A_VALUE)
+        return any(value is not None and value != fields.get(name) for name, value in found)
 
     def can_generate(self) -> bool:
         """Whether the model writes text."""
