@@ -9,6 +9,9 @@ import logging
 import sys
 from logging import CRITICAL, DEBUG, ERROR, FATAL, INFO, NOTSET, WARN, WARNING
 
+from bothways.progress import bars_are_shown, show_bars
+
+log_levels = {"debug": DEBUG, "info": INFO, "warning": WARNING, "error": ERROR, "critical": CRITICAL}
 _ROOT = __name__.partition(".")[0]
 _LINE = "[%(levelname)s|%(filename)s:%(lineno)s] %(asctime)s >> %(message)s"
 _handler: logging.Handler | None = None
@@ -97,6 +100,29 @@ def reset_format() -> None:
         handler.setFormatter(None)
 
 
+def disable_progress_bar() -> None:
+    """Show no bars in long work of this program."""
+    show_bars(False)
+
+
+def enable_progress_bar() -> None:
+    """Show bars at a terminal: the default."""
+    show_bars(True)
+
+
+def is_progress_bar_enabled() -> bool:
+    """Whether bars are shown at a terminal."""
+    return bars_are_shown()
+
+
+def captureWarnings(capture: bool) -> None:  # noqa: N802
+    """Send what Python's ``warnings`` says through the library's handlers, or no longer."""
+    logger = logging.getLogger("py.warnings")
+    for handler in get_logger().handlers:
+        (logger.addHandler if capture else logger.removeHandler)(handler)
+    logging.captureWarnings(capture)
+
+
 __all__ = [
     "CRITICAL",
     "DEBUG",
@@ -107,13 +133,18 @@ __all__ = [
     "WARN",
     "WARNING",
     "add_handler",
+    "captureWarnings",
     "disable_default_handler",
+    "disable_progress_bar",
     "disable_propagation",
     "enable_default_handler",
     "enable_explicit_format",
+    "enable_progress_bar",
     "enable_propagation",
     "get_logger",
     "get_verbosity",
+    "is_progress_bar_enabled",
+    "log_levels",
     "remove_handler",
     "reset_format",
     "set_verbosity",

@@ -8,6 +8,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 _stop = threading.Event()
+_wanted = threading.Event()
+_wanted.set()
+
+
+def show_bars(wanted: bool) -> None:
+    """Whether bars are shown where nobody says so for one of them: at a terminal, unless they are not wanted."""
+    _wanted.set() if wanted else _wanted.clear()
+
+
+def bars_are_shown() -> bool:
+    """What ``show_bars`` said last."""
+    return _wanted.is_set()
 
 
 def request_stop() -> None:
@@ -33,7 +45,7 @@ def progress_bar(
         show: None shows the bar on stderr if that is a terminal.
     """
     if show is None:
-        show = sys.stderr.isatty()
+        show = _wanted.is_set() and sys.stderr is not None and sys.stderr.isatty()
     if not show:
         yield lambda n=1, note="": _check_stop()
         return

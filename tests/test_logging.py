@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging as std
 import subprocess
 import sys
+import warnings
 
 import pytest
 
@@ -53,3 +55,40 @@ def test_the_names_of_the_reference_without_torch():
         "assert logging is bothways.logging and 'torch' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_progress_bars_can_be_switched_off(monkeypatch, capsys):
+    from bothways.progress import progress_bar
+
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    assert logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        assert not logging.is_progress_bar_enabled()
+        with progress_bar("Reading", 2) as advance:
+            advance()
+        assert capsys.readouterr().err == ""
+    finally:
+        logging.enable_progress_bar()
+    with progress_bar("Reading", 2) as advance:
+        advance(2)
+    assert "Reading" in capsys.readouterr().err
+
+
+def test_warnings_of_python_go_through_the_handlers():
+    records = []
+
+    class Keeps(std.Handler):
+        def emit(self, record):
+            records.append(record.getMessage())
+
+    keeps = Keeps()
+    logging.add_handler(keeps)
+    try:
+        logging.captureWarnings(True)
+        warnings.warn("old", stacklevel=1)
+        logging.captureWarnings(False)
+    finally:
+        logging.remove_handler(keeps)
+    assert len(records) == 1 and "old" in records[0]
+    assert logging.log_levels["info"] == std.INFO

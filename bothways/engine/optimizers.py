@@ -198,11 +198,28 @@ def build_optimizer(
     eps: float = 1e-8,
     **extra: Any,
 ) -> torch.optim.Optimizer:
-    """An optimizer by its name in ``TrainingArguments.optim``.
+    """An optimizer by its name in ``TrainingArguments.optim``; see ``optimizer_kind``.
+
+    Args:
+        groups: parameters, or groups such as those of ``parameter_groups``, whose own ``lr`` goes first.
+        name, learning_rate, betas, eps, **extra: as for ``optimizer_kind``.
+    """
+    kind, settings = optimizer_kind(name, learning_rate=learning_rate, betas=betas, eps=eps, **extra)
+    return kind(groups, **settings)
+
+
+def optimizer_kind(
+    name: str,
+    *,
+    learning_rate: float,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    **extra: Any,
+) -> tuple[Any, dict[str, Any]]:
+    """The class of an optimizer by its name in ``TrainingArguments.optim``, and its arguments.
 
     Args:
         name: one of ``OPTIMIZERS``, or an enum member with such a value.
-        groups: parameters, or groups such as those of ``parameter_groups``, whose own ``lr`` goes first.
         learning_rate: of groups that do not have one.
         betas, eps: of the AdamW forms; the others keep their defaults, as in the reference.
         **extra: further arguments of the optimizer's class, also as the strings of ``parse_optim_args``.
@@ -223,7 +240,7 @@ def build_optimizer(
     if wrong := [key for key in extra if key not in known]:
         raise InputError(f"{name} does not take {', '.join(wrong)}. It takes {', '.join(known)}.")
     settings |= {key: _value(value) if isinstance(value, str) else value for key, value in extra.items()}
-    return kind(groups, **settings)
+    return kind, settings
 
 
 def parse_optim_args(text: str | None) -> dict[str, str]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from bothways.engine.order import length_grouped_order
@@ -168,13 +168,3 @@ class LoadsData:
 
     def _has_own_eval_loader(self) -> bool:
         return type(self).get_eval_dataloader is not LoadsData.get_eval_dataloader
-
-    def _prepare_inputs(self, inputs: Any) -> Any:
-        """The tensors of a batch on the model's device."""
-        if isinstance(inputs, Tensor):
-            return inputs.to(self.args.device, non_blocking=True)
-        if isinstance(inputs, Mapping) or hasattr(inputs, "items"):
-            return {name: self._prepare_inputs(value) for name, value in inputs.items()}
-        if isinstance(inputs, (list, tuple)):
-            return type(inputs)(self._prepare_inputs(value) for value in inputs)
-        return inputs

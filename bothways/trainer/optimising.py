@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
-from bothways.engine.optimizers import build_optimizer, decay_parameter_names, parse_optim_args
+from bothways.engine.optimizers import decay_parameter_names, optimizer_kind, parse_optim_args
 from bothways.engine.schedules import get_scheduler
 from bothways.errors import UsageError
 from bothways.trainer.arguments import TrainingArguments
@@ -39,19 +39,20 @@ class Optimises:
                 {"params": [p for n, p in named if n in decaying], "weight_decay": args.weight_decay},
                 {"params": [p for n, p in named if n not in decaying], "weight_decay": 0.0},
             ]
-            if self.optimizer_cls_and_kwargs is not None:
-                kind, options = self.optimizer_cls_and_kwargs
-                self.optimizer = kind(groups, **options)
-            else:
-                self.optimizer = build_optimizer(
-                    args.optim,
-                    groups,
-                    learning_rate=args.learning_rate,
-                    betas=(args.adam_beta1, args.adam_beta2),
-                    eps=args.adam_epsilon,
-                    **parse_optim_args(args.optim_args),
-                )
+            kind, options = self.optimizer_cls_and_kwargs or self.get_optimizer_cls_and_kwargs(args)
+            self.optimizer = kind(groups, **options)
         return self.optimizer
+
+    @staticmethod
+    def get_optimizer_cls_and_kwargs(args: Any, model: Any = None) -> tuple[Any, dict[str, Any]]:
+        """The class of ``args.optim`` and its arguments, for subclasses that group the parameters themselves."""
+        return optimizer_kind(
+            args.optim,
+            learning_rate=args.learning_rate,
+            betas=(args.adam_beta1, args.adam_beta2),
+            eps=args.adam_epsilon,
+            **parse_optim_args(args.optim_args),
+        )
 
     def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> LRScheduler:
         """The schedule of ``args.lr_scheduler_type``; a new one for every ``train`` unless it was given."""

@@ -14,7 +14,6 @@ from bothways.trainer.arguments import TrainingArguments
 from bothways.trainer.evaluation import plain
 from bothways.trainer.model_card import CardFacts, model_card
 from bothways.trainer.outputs import speed_metrics
-from bothways.trainer.saving import write_model
 from bothways.trainer.state import TrainerControl, TrainerState
 
 
@@ -29,11 +28,6 @@ class Reports:
     callback_handler: Any
     train_dataset: Any
     eval_dataset: Any
-
-    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """The model with its tokeniser and the arguments, as ``from_pretrained`` loads it."""
-        if self.args.should_save:
-            write_model(self.model, Path(output_dir or self._directory), self.processing_class, self.args)
 
     def save_state(self) -> None:
         """``trainer_state.json`` in the output directory."""

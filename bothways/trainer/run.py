@@ -101,6 +101,11 @@ class TrainerRun(Events):
             self.epoch_end()
         self._read_control()
 
+    def _checkpoint(self) -> None:
+        """Have the trainer save, or do what a subclass does in its place."""
+        self.trainer._save_checkpoint(self.trainer.model, None)
+        self.saved_step = self.trainer.state.global_step
+
     def save(self) -> None:
         """A checkpoint of now; only the first process writes."""
         trainer, state = self.trainer, self.trainer.state
@@ -114,7 +119,6 @@ class TrainerRun(Events):
             state.best_model_checkpoint = os.path.join(self.store.directory, f"checkpoint-{step}")
         state.stateful_callbacks = trainer.callback_states()
         trainer.group.first_does(self._write)
-        self.saved_step = step
 
     def _write(self) -> None:
         step = self.trainer.state.global_step
@@ -140,7 +144,7 @@ class TrainerRun(Events):
     def _leave(self) -> None:
         """Save what is not saved yet, say how to go on, and end as the signal wants it."""
         if self.saved_step != self.progress.step:
-            self.save()
+            self._checkpoint()
         where = os.path.join(self.store.directory, f"checkpoint-{self.progress.step}")
         if self.trainer.is_world_process_zero():
             print(
@@ -163,7 +167,7 @@ class TrainerRun(Events):
             if trainer.args.save_strategy == SaveStrategy.BEST:
                 trainer.control.should_save = is_best
         if trainer.control.should_save:
-            self.save()
+            self._checkpoint()
             self._call("on_save")
 
     def _evaluated(self) -> dict[str, float]:

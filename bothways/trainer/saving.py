@@ -30,11 +30,17 @@ TRAINED = "trained"
 """Parameters as they are trained, where the model's own files hold something else (adapters that are merged)."""
 
 
-def write_model(model: nn.Module, directory: Path, tokenizer: Any = None, args: Any = None) -> None:
-    """The model's files, those of its tokeniser and the arguments, in ``directory``."""
+def write_model(
+    model: nn.Module,
+    directory: Path,
+    tokenizer: Any = None,
+    args: Any = None,
+    state_dict: dict[str, torch.Tensor] | None = None,
+) -> None:
+    """The model's files (of ``state_dict`` if given), those of its tokeniser and the arguments, in ``directory``."""
     directory.mkdir(parents=True, exist_ok=True)
     if callable(save := getattr(model, "save_pretrained", None)):
-        save(directory)
+        save(directory, **({} if state_dict is None else {"state_dict": state_dict}))
     else:
         from safetensors.torch import save_model
 

@@ -9,7 +9,6 @@ import inspect
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -41,14 +40,14 @@ from bothways.trainer.loading import LoadsData
 from bothways.trainer.noise import noisy_embeddings
 from bothways.trainer.optimising import Optimises
 from bothways.trainer.outputs import TrainOutput, enable_full_determinism, speed_metrics
-from bothways.trainer.reporting import Reports
+from bothways.trainer.overriding import MayBeOverridden
 from bothways.trainer.run import TrainerRun
-from bothways.trainer.saving import batch_size_of, find_checkpoint, read_checkpoint, read_model
+from bothways.trainer.saving import batch_size_of, find_checkpoint, read_checkpoint
 from bothways.trainer.smoothing import LabelSmoother
 from bothways.trainer.state import TrainerControl, TrainerState
 
 
-class Trainer(LoadsData, Optimises, Evaluates, HasCallbacks, Reports):
+class Trainer(LoadsData, Optimises, Evaluates, HasCallbacks, MayBeOverridden):
     """Trains and evaluates a model. Arguments, defaults, files and logs are those of the ecosystem.
 
     Args:
@@ -213,13 +212,17 @@ class Trainer(LoadsData, Optimises, Evaluates, HasCallbacks, Reports):
             if resume:
                 run.catch_up(source.steps_per_epoch)
             if progress.step < max_steps:
-                run_loop(stepper, source, progress, run)
+                self._write_checkpoint = run.save
+                try:
+                    run_loop(stepper, source, progress, run)
+                finally:
+                    self._write_checkpoint = None
         return self._finish(run, start)
 
     def _finish(self, run: TrainerRun, start: float) -> TrainOutput:
         args, state = self.args, self.state
         if args.load_best_model_at_end and state.best_model_checkpoint is not None:
-            read_model(self.model, Path(state.best_model_checkpoint))
+            self._load_best_model()
         loss = (run.total_loss + run.loss.item()) / max(state.global_step, 0.001)
         tokens = run.progress.tokens - run.first_tokens if args.include_tokens_per_second else None
         done = {"num_samples": run.progress.examples, "num_steps": state.max_steps, "num_tokens": tokens}
