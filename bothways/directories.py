@@ -6,6 +6,7 @@ process was killed, the next one sweeps it away; a directory that had stepped as
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -39,6 +40,8 @@ def publishing(directory: Path) -> Iterator[Path]:
     process that is killed leaves the old directory or the new one; between the two renames of the second way, the old
     one waits under a hidden name until the next ``sweep``.
     """
+    if directory.exists() and not directory.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "it is no directory, and would be lost", str(directory))
     _make_directories(directory.parent)
     sweep(directory.parent, lambda name: name == directory.name)
     temporary = _hidden(directory, _UNFINISHED)

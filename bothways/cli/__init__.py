@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import io
 import os
 import signal
 import sys
@@ -67,8 +68,29 @@ def main(arguments: list[str] | None = None) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     sys.unraisablehook = _without_interrupts
+    open_closed_streams()
     wait_briefly()
     sys.exit(run(arguments))
+
+
+def open_closed_streams() -> None:
+    """Give a process that was begun with closed streams, as by some daemons, others in their place.
+
+    A file that is opened later would take the number of a closed one, and get what is meant for it.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) < 3:
+        pass
+    os.close(number)
+    sys.stdin = sys.stdin or open(os.devnull, encoding="utf-8")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    sys.stdout = sys.stdout or _ClosedOutput()
+
+
+class _ClosedOutput(io.TextIOBase):
+    """Standard output that is closed: an answer must not be lost without a word."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.EBADF, "it is closed, and the answers would be lost; redirect it", "standard output")
 
 
 def wait_briefly() -> None:
@@ -90,6 +112,10 @@ def run(arguments: list[str] | None = None) -> int:
         return _say(str(problem), problem.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED  # typer itself may turn the interrupt into this code
+    except SystemExit as left:  # how typer ends when whoever read the output has gone, which is no error
+        if isinstance(left.__context__, BrokenPipeError):
+            return 0
+        raise
     except OSError as problem:
         return _say(_os_sentence(problem), FAILED)
     except MemoryError:

@@ -162,8 +162,8 @@ def rows_of_texts(way: RowTask, texts: Sequence[str], asked: Asked) -> Rows:
 
 
 def asking(question: str, rows: Rows) -> Rows:
-    """The same question to every text."""
-    return ((names, {"question": question, "context": text}) for names, text in rows)
+    """The same question to every text; in a blank one, which the pipeline refuses, as in a space."""
+    return ((names, {"question": question, "context": text or " "}) for names, text in rows)
 
 
 def written_line(records: list[dict[str, Any]]) -> dict[str, Any]:

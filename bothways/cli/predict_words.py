@@ -48,6 +48,10 @@ def read_words(words: Sequence[str], task: str | None, model: str | None) -> Wor
     if not words:
         hint = "a FILE, - for standard input, or texts" if model else "a MODEL or --task, and a FILE or texts"
         raise UsageError(f"there is nothing to answer: give {hint}. See bothways predict --help.")
+    if len(words) == 1 and _is_directory(words[0]):
+        raise UsageError(
+            f"{words[0]} is a directory. Give a file; to ask about the word itself, pipe it in as -."
+        )
     files = [word for word in words if _is_file(word) or _looks_like_file(word)]
     if not files:
         return Words(model=model, file=None, texts=tuple(words))
@@ -75,6 +79,13 @@ def _begins_with_model(words: Sequence[str]) -> bool:
 def _is_file(word: str) -> bool:
     try:
         return word == "-" or (os.path.exists(word) and not os.path.isdir(word))
+    except ValueError:  # a text with a NUL
+        return False
+
+
+def _is_directory(word: str) -> bool:
+    try:
+        return os.path.isdir(word)
     except ValueError:  # a text with a NUL
         return False
 

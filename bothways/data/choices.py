@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bothways.data.label_kinds import is_missing
-from bothways.data.opening import check_readable
+from bothways.data.opening import STDIN_NAME, check_readable
 from bothways.data.rows import known_format, read_rows, stream_rows
-from bothways.data.stream import STDIN_NAME, stdin_bytes
+from bothways.data.stream import stdin_bytes
 from bothways.errors import DataError, UsageError
 
 CONTEXT_NAMES = ("context", "article", "passage", "text", "premise", "sent1", "ctx")

@@ -16,6 +16,17 @@ _TYPES = {list: "list", str: "string", int: "number", float: "number", bool: "bo
 _CUT_CHARS = 16  # an error this near to the end of what was read may be a cut: longer than any JSON literal or escape
 
 
+class _TwiceError(Exception):
+    """A key that an object has twice, of which JSON would keep the last."""
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise _TwiceError(next(key for i, (key, _) in enumerate(pairs) if key in dict(pairs[:i])))
+    return found
+
+
 def line_rows(lines: Iterator[str], name: str) -> Iterator[Row]:
     """A row for each line that is not blank.
 
@@ -26,7 +37,9 @@ def line_rows(lines: Iterator[str], name: str) -> Iterator[Row]:
         if line.isspace():
             continue
         try:
-            value = json.loads(line)
+            value = json.loads(line, object_pairs_hook=_unique)
+        except _TwiceError as problem:
+            raise DataError(f"{name}, line {number}: the key {str(problem)!r} occurs twice. Name each once.") from None
         except json.JSONDecodeError as problem:
             raise DataError(
                 f"{name}, line {number}, column {problem.colno}: not JSON: {problem.msg}. "

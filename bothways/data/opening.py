@@ -281,11 +281,15 @@ def _lines_of_chunks(chunks: Iterator[str], name: str) -> Iterator[str]:
         yield rest
 
 
+STDIN_NAME = "standard input"
+
+
 def _undecodable(name: str, line: int, offset: int, problem: UnicodeDecodeError, encoding: str) -> DataError:
     byte = problem.object[problem.start] if problem.start < len(problem.object) else 0
+    convert = "" if name == STDIN_NAME else f"convert it ('iconv -f latin1 -t utf-8 {name}') or "
     return DataError(
         f"{name}, line {line}: byte 0x{byte:02x} at offset {offset} is not {encoding.upper()} ({problem.reason}). "
-        f"If it is text of another encoding, convert it ('iconv -f latin1 -t utf-8 {name}') or name that (--encoding "
+        f"If it is text of another encoding, {convert}name that (--encoding "
         "latin-1); a binary file cannot be read."
     )
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from bothways.data.json_rows import list_rows
-from bothways.data.opening import check_readable, file_format, opened, text_chunks
+from bothways.data.opening import STDIN_NAME, check_readable, file_format, opened, text_chunks
 from bothways.data.row import Row
 from bothways.data.rows import known_format, read_rows, stream_rows
-from bothways.data.stream import STDIN_NAME, stdin_bytes
+from bothways.data.stream import stdin_bytes
 from bothways.errors import DataError, UsageError
 
 NEAR = 64

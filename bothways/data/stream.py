@@ -13,12 +13,10 @@ from typing import Any
 from bothways.data.columns import Columns, recognise_columns
 from bothways.data.examples import TextExample, example_text
 from bothways.data.json_rows import line_rows
-from bothways.data.opening import text_lines
+from bothways.data.opening import STDIN_NAME, text_lines
 from bothways.data.row import Row
 from bothways.data.rows import known_format, plain_rows, read_rows, sample_rows, stream_rows
 from bothways.errors import DataError, UsageError
-
-STDIN_NAME = "standard input"
 
 
 def iter_texts(

@@ -51,7 +51,7 @@ class Saving:
         if push_to_hub:
             raise TokenizerError("push_to_hub is not supported. Save to a directory and upload it.")
         directory = Path(save_directory)
-        if directory.is_file():
+        if directory.exists() and not directory.is_dir():
             raise TokenizerError(f"{directory} is a file. Pass a directory.")
         directory.mkdir(parents=True, exist_ok=True)
         prefix = f"{filename_prefix}-" if filename_prefix else ""

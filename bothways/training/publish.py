@@ -26,9 +26,9 @@ def check_output(directory: Path, inputs: Sequence[Path] = ()) -> None:
     """
     what = f"--output {directory}"
     parent = _existing_parent(directory)
-    if directory.is_file() or not parent.is_dir():
-        found = directory if directory.is_file() else parent
-        raise UsageError(f"{what}: {found} is a file; give a directory for the model.")
+    for found in (directory, parent):
+        if found.exists() and not found.is_dir():  # devices and named pipes are no files to Python
+            raise UsageError(f"{what}: {found} is a file; give a directory for the model.")
     if len(os.fsencode(directory.name)) > LONGEST_NAME:
         raise UsageError(f"{what}: the name has {len(os.fsencode(directory.name))} bytes; at most {LONGEST_NAME} fit.")
     if directory.is_dir():

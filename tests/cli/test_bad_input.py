@@ -6,9 +6,12 @@ import errno
 import gzip
 import json
 import os
+import subprocess
+import sys
 
 import pytest
 
+from bothways.directories import publishing
 from tests.conftest import json_lines, sentences
 
 ROWS = sentences(30)
@@ -289,3 +292,60 @@ def test_labels_of_a_configuration_that_are_none(trained, command, tmp_path):
         (tmp_path / "model" / "config.json").write_text(json.dumps(config | wrong))
         code, _, err = command("predict", tmp_path / "model", tmp_path / "t.txt")
         assert code == 1 and message in err, err
+
+
+def test_a_named_pipe_is_not_replaced_by_a_result(tiny_model, reviews, command, tmp_path):
+    """Nor a device: to Python neither is a file, and renaming a directory there would destroy it."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text("a few words\n")
+    for words in (
+        ("train", reviews, "-o", pipe, "--model", tiny_model),
+        ("tokenizer", "train", corpus, "-o", pipe),
+        ("tokenizer", "train", corpus, "-o", pipe / "below"),
+        ("pretrain", "--data", corpus, "--config", "mini", "-o", pipe),
+    ):
+        code, _, err = command(*words)
+        assert code == 2 and "is a file; give a directory" in " ".join(err.split()), err
+        assert pipe.is_fifo() and sorted(p.name for p in tmp_path.iterdir()) == ["corpus.txt", "pipe"]
+    with pytest.raises(OSError, match="no directory, and would be lost"), publishing(pipe):
+        pass
+    assert pipe.is_fifo()
+
+
+def test_a_directory_is_not_answered_as_a_text(trained, command, tmp_path):
+    (tmp_path / "texts").mkdir()
+    code, out, err = command("predict", trained, tmp_path / "texts")
+    assert (code, out) == (2, "") and f"{tmp_path / 'texts'} is a directory. Give a file" in " ".join(err.split())
+
+
+def test_bytes_of_another_encoding_from_standard_input(trained):
+    done = shell(f"printf 'caf\\351\\n' | {PYTHON} -m bothways predict {trained} -")
+    assert done.returncode == 1 and "name that (--encoding latin-1)" in done.stderr and "iconv" not in done.stderr
+
+
+def test_closed_streams(trained, reviews, tmp_path):
+    """As some daemons begin processes; a file that is opened would take the number of a closed stream."""
+    predict = f"{PYTHON} -m bothways predict {trained} {reviews}"
+    expected = shell(predict)
+    assert expected.returncode == 0 and expected.stdout
+    assert shell(f"{predict} 2>&-").stdout == shell(f"{predict} <&-").stdout == expected.stdout
+    done = shell(f"{predict} >&-")
+    assert done.returncode == 1 and "the answers would be lost; redirect it (standard output)" in done.stderr
+    done = shell(f"{predict} -o {tmp_path / 'answers.jsonl'} <&- >&- 2>&-")
+    assert done.returncode == 0 and (tmp_path / "answers.jsonl").read_text() == expected.stdout
+    done = shell(f"{PYTHON} -m bothways predict {trained} - <&-")
+    assert done.returncode == 1 and "standard input is empty" in done.stderr
+
+
+def test_a_reader_that_has_gone_is_no_error(trained, reviews):
+    done = shell(f"set -o pipefail; {PYTHON} -m bothways models | true; echo $?")
+    assert done.stdout == "0\n" and done.stderr == ""
+
+
+PYTHON = sys.executable
+
+
+def shell(line: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["bash", "-c", line], capture_output=True, text=True)

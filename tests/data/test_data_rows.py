@@ -292,6 +292,8 @@ def test_line_above_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         ("12", "line 2 is a JSON number"),
         ("null", "line 2 is a JSON null"),
         ('{"text": }', "line 2, column 10: not JSON"),
+        ('{"text": "a", "label": 1, "text": "b"}', "line 2: the key 'text' occurs twice"),
+        ('{"text": "a", "more": {"x": 1, "x": 1}}', "line 2: the key 'x' occurs twice"),
         ("{'text': 'a'}", "line 2, column 2: not JSON"),
         ("[" * 100_000, "line 2: JSON that cannot be read"),
         ("1" * 5000, "line 2: JSON that cannot be read"),
