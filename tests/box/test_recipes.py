@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import lzma
+import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from bothways.errors import BothwaysError, UsageError
 from bothways.metrics.question_answering import answer_exact
 from bothways.resolver.adapters import recorded_encoder
 from bothways.resolver.box import BOX_MODELS, read_card
-from recipes.box import _common, fill_mask, ner, nli, qa, sentiment
+from recipes.box import _common, fill_mask, ner, nli, qa, sentiment, topics
 from recipes.box._card import card_page, expected_error
 from tests.box.conftest import HEADS
 from tests.conftest import sentences
@@ -53,6 +54,14 @@ def data(tmp_path) -> Path:
     dev = [pair | {"text_a": f"{pair['text_a']} {n}"} for n in range(30) for pair in pairs[:3]]
     put(root / "nli/multinli_dev.jsonl.gz", dev)
     put(root / "nli/rte123_train.jsonl.gz", [pairs[0], pairs[3]])
+    news = [{"text": f"the film {i}", "label": label} for i, label in enumerate(["sport", "business", "politics"] * 4)]
+    put(root / "bbc_news/train.jsonl.gz", news)
+    posts = ["rec.autos", "sci.space", "sci.electronics", "comp.graphics"] * 5
+    quoted = "> a line of another\nIn article 7 he writes:\n"
+    put(root / "newsgroups20/train.jsonl.gz", [{"text": f"{quoted}a post", "label": label} for label in posts])
+    asked = [{"text": "where is it?", "label": label} for label in ("card_arrival", "lost_card")]
+    put(root / "banking77/train.jsonl.gz", asked)
+    put(root / "sst2/train_sentences.jsonl.gz", rated(10, 4))
     put(root / "ag_news/train.jsonl.gz", [{"text": "good film", "label": label} for label in nli.NEWS])
     return root
 
@@ -139,6 +148,27 @@ def test_pairs_have_three_labels(data, tmp_path):
     assert {row["label"] for row in rows} == set(nli.LABELS)
     assert list(rows[0]) == ["premise", "hypothesis", "label"]
     assert [one.name.split(",")[0] for one in held] == ["MultiNLI", "SNLI with revisions", "SICK trial"]
+
+
+def test_each_text_is_beside_a_name_that_fits_and_one_that_does_not(data):
+    pairs = list(topics.topic_pairs(data))
+    assert pairs == list(topics.topic_pairs(data)) and len(pairs) == 2 * (12 + 20 + 2 + 10)
+    assert [pair["label"] for pair in pairs] == ["entailment", "contradiction"] * 44
+    for right, wrong in zip(pairs[::2], pairs[1::2], strict=True):
+        assert right["premise"] == wrong["premise"] and right["hypothesis"] != wrong["hypothesis"]
+    assert {pair["premise"] for pair in pairs[24:64]} == {"a post"}  # without what was quoted
+    said = {pair["hypothesis"].split(" is ", 1)[-1].rstrip(".") for pair in pairs}
+    assert said & {"card arrival", "about card arrival"} and said & {"negative", "about negative"}
+
+
+@pytest.mark.parametrize("label", [label for field in topics.FIELDS.values() for label in field])
+def test_a_name_of_ones_own_field_is_never_wrong(label):
+    labels = [label for field in topics.FIELDS.values() for label in field]
+    own = next(names for names in topics.FIELDS.values() if label in names)
+    fits = {name for names in own.values() for name in names}
+    generator = random.Random(0)
+    for right, wrong in (topics.topic_names(label, labels, generator) for _ in range(100)):
+        assert right in own[label] and wrong not in fits
 
 
 def test_a_premise_of_multinli_is_trained_on_or_scored(data, tmp_path):
