@@ -61,6 +61,18 @@ class MaskedLMHead(nn.Module):
         return self.decoder(self.transform(hidden))
 
 
+class PretrainingHeads(nn.ModuleDict):
+    """``predictions`` of words, ``seq_relationship`` of texts, or both, under one name as in published files."""
+
+    def forward(self, sequence_output: Tensor, pooled_output: Tensor | None = None) -> Tensor | tuple[Tensor, Tensor]:
+        """(B, S, N) to scores of words (B, S, V), (B, N) to scores of texts; both, with both heads, to both."""
+        if "predictions" not in self:
+            scores: Tensor = self["seq_relationship"](sequence_output)
+            return scores
+        words: Tensor = self["predictions"](sequence_output)
+        return words if "seq_relationship" not in self else (words, self["seq_relationship"](pooled_output))
+
+
 class LMHead(nn.Module):
     """Scores over the vocabulary under RoBERTa's names; GELU whatever ``hidden_act`` says. Liu et al. 2019."""
 

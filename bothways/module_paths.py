@@ -56,6 +56,7 @@ PATHS: dict[str, tuple[str, ...]] = {
     **{f"models.{family}": () for family in _FAMILIES},
     **{f"models.{family}.{kind.format(family)}": () for family in _FAMILIES for kind in _KINDS},
     **{f"models.{family}.modeling_{family}": (_SMALL,) for family in ("bart", "marian", "pegasus")},
+    **{f"models.{family}.modeling_{family}": ("models.bert_parts",) for family in ("bert", "roberta")},
 }
 """Module paths of the ecosystem, without its name, and where their names are here, beside the public ones."""
 _WIDER = {"data", "generation", "pipelines", "trainer"}

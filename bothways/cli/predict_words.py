@@ -49,9 +49,7 @@ def read_words(words: Sequence[str], task: str | None, model: str | None) -> Wor
         hint = "a FILE, - for standard input, or texts" if model else "a MODEL or --task, and a FILE or texts"
         raise UsageError(f"there is nothing to answer: give {hint}. See bothways predict --help.")
     if len(words) == 1 and _is_directory(words[0]):
-        raise UsageError(
-            f"{words[0]} is a directory. Give a file; to ask about the word itself, pipe it in as -."
-        )
+        raise UsageError(f"{words[0]} is a directory. Give a file; to ask about the word itself, pipe it in as -.")
     files = [word for word in words if _is_file(word) or _looks_like_file(word)]
     if not files:
         return Words(model=model, file=None, texts=tuple(words))

@@ -11,7 +11,7 @@ from bothways.checkpoints.key_map import Ignore, KeyMap, Legacy, Rename, Tie
 from bothways.errors import ConfigError
 from bothways.families import bert
 from bothways.families.registry import Family, Head, register
-from bothways.heads import MaskedLMHead, Pooler
+from bothways.heads import MaskedLMHead, Pooler, PretrainingHeads
 from bothways.nn.dropout import Dropout
 from bothways.nn.factorised import FactorisedEmbeddings
 from bothways.nn.stack import SharedStack
@@ -125,7 +125,7 @@ def _classify(model: Any, features: Tensor) -> Tensor:
 
 def _pretraining(config: AlbertConfig) -> dict[str, nn.Module]:
     predictions, order = factorised_masked_lm(config, config.hidden_act), SentenceOrderHead(config)
-    return {"cls": nn.ModuleDict({"predictions": predictions, "seq_relationship": order})}
+    return {"cls": PretrainingHeads({"predictions": predictions, "seq_relationship": order})}
 
 
 HEADS = {
@@ -135,7 +135,7 @@ HEADS = {
     "question-answering": bert.HEADS["question-answering"],
     "masked-lm": Head(
         reads="tokens",
-        build=lambda c: {"cls": nn.ModuleDict({"predictions": factorised_masked_lm(c, c.hidden_act)})},
+        build=lambda c: {"cls": PretrainingHeads({"predictions": factorised_masked_lm(c, c.hidden_act)})},
         logits=lambda m, x: m.cls.predictions(x),
     ),
     "pretraining": Head(reads="tokens", build=_pretraining, logits=lambda m, x: m.cls.predictions(x)),

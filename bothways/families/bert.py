@@ -10,7 +10,7 @@ from bothways.checkpoints.config import PretrainedConfig
 from bothways.checkpoints.key_map import Ignore, KeyMap, Legacy, Tie
 from bothways.errors import ConfigError
 from bothways.families.registry import Family, Head, register
-from bothways.heads import MaskedLMHead, Pooler
+from bothways.heads import MaskedLMHead, Pooler, PretrainingHeads
 from bothways.nn.block import BlockSpec
 from bothways.nn.dropout import Dropout
 from bothways.nn.embeddings import Embeddings
@@ -80,19 +80,24 @@ def block_spec(config: BertConfig) -> BlockSpec:
     )
 
 
+def embedding_settings(config: BertConfig) -> dict[str, Any]:
+    """The arguments of ``Embeddings``."""
+    return {
+        "vocab_size": config.vocab_size,
+        "hidden_size": config.hidden_size,
+        "max_position_embeddings": config.max_position_embeddings,
+        "type_vocab_size": config.type_vocab_size,
+        "layer_norm_eps": config.layer_norm_eps,
+        "hidden_dropout": config.hidden_dropout_prob,
+        "padding_idx": config.pad_token_id,
+        "first_position": config.first_position,
+    }
+
+
 def build_backbone(config: BertConfig, add_pooling_layer: bool) -> dict[str, nn.Module]:
     """Embeddings, encoder, pooler."""
     modules: dict[str, nn.Module] = {
-        "embeddings": Embeddings(
-            vocab_size=config.vocab_size,
-            hidden_size=config.hidden_size,
-            max_position_embeddings=config.max_position_embeddings,
-            type_vocab_size=config.type_vocab_size,
-            layer_norm_eps=config.layer_norm_eps,
-            hidden_dropout=config.hidden_dropout_prob,
-            padding_idx=config.pad_token_id,
-            first_position=config.first_position,
-        ),
+        "embeddings": Embeddings(**embedding_settings(config)),
         "encoder": TransformerStack(block_spec(config), config.num_hidden_layers),
     }
     if add_pooling_layer:
@@ -119,7 +124,7 @@ def _next_sentence(config: BertConfig) -> nn.Linear:
 
 WORDS = Head(
     reads="tokens",
-    build=lambda c: {"cls": nn.ModuleDict({"predictions": _masked_lm(c)})},
+    build=lambda c: {"cls": PretrainingHeads({"predictions": _masked_lm(c)})},
     logits=lambda m, x: m.cls.predictions(x),
 )
 """A word for every token: the masked one, or with ``is_decoder`` the next one."""
@@ -137,12 +142,14 @@ HEADS = {
     "causal-lm": WORDS,
     "next-sentence-prediction": Head(
         reads="pooled",
-        build=lambda c: {"cls": nn.ModuleDict({"seq_relationship": _next_sentence(c)})},
+        build=lambda c: {"cls": PretrainingHeads({"seq_relationship": _next_sentence(c)})},
         logits=lambda m, x: m.cls.seq_relationship(x),
     ),
     "pretraining": Head(
         reads="tokens",
-        build=lambda c: {"cls": nn.ModuleDict({"predictions": _masked_lm(c), "seq_relationship": _next_sentence(c)})},
+        build=lambda c: {
+            "cls": PretrainingHeads({"predictions": _masked_lm(c), "seq_relationship": _next_sentence(c)})
+        },
         logits=lambda m, x: m.cls.predictions(x),
     ),
 }

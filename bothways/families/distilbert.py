@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from bothways.checkpoints.config import PretrainedConfig
 from bothways.checkpoints.key_map import Ignore, KeyMap, Rename, Tie
 from bothways.families.registry import Family, Head, register
-from bothways.heads import MaskedLMHead
+from bothways.heads import MaskedLMHead, PretrainingHeads
 from bothways.nn.block import BlockSpec
 from bothways.nn.dropout import Dropout
 from bothways.nn.embeddings import Embeddings
@@ -117,7 +117,7 @@ def _span(config: DistilBertConfig) -> dict[str, nn.Module]:
 
 def _masked_lm(config: DistilBertConfig) -> dict[str, nn.Module]:
     head = MaskedLMHead(config.dim, config.vocab_size, config.activation, LAYER_NORM_EPS)
-    return {"cls": nn.ModuleDict({"predictions": head})}
+    return {"cls": PretrainingHeads({"predictions": head})}
 
 
 HEADS = {

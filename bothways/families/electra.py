@@ -12,7 +12,7 @@ from bothways.errors import ConfigError
 from bothways.families import bert
 from bothways.families.albert import MOST_EMBEDDING_SIZE, check_size, factorised_embeddings, factorised_masked_lm
 from bothways.families.registry import Family, Head, register
-from bothways.heads import FirstTokenClassifier
+from bothways.heads import FirstTokenClassifier, PretrainingHeads
 from bothways.nn.activations import activation
 from bothways.nn.dropout import Dropout
 
@@ -105,7 +105,7 @@ def _choose(model: Any, first: Tensor) -> Tensor:
 
 WORDS = Head(
     reads="tokens",
-    build=lambda c: {"cls": nn.ModuleDict({"predictions": factorised_masked_lm(c, "gelu")})},
+    build=lambda c: {"cls": PretrainingHeads({"predictions": factorised_masked_lm(c, "gelu")})},
     logits=lambda m, x: m.cls.predictions(x),
 )
 

@@ -58,8 +58,13 @@ def open_parts(body: Any) -> None:
         open_source_encoder(body)
         return
     body.embeddings.opened = partial(embed, type(body), body.config)
-    body.encoder.opened = run_layers
-    for block in body.encoder.modules():
+    open_layers(body.encoder)
+
+
+def open_layers(encoder: TransformerStack) -> None:
+    """Let an encoder and its layers be called by themselves."""
+    encoder.opened = run_layers
+    for block in encoder.modules():
         if isinstance(block, TransformerBlock):
             block.opened = run_layer
 
