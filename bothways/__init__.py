@@ -50,6 +50,7 @@ _AUTO = (
 _TOKENIZERS = (
     "AutoTokenizer",
     "BatchEncoding",
+    *("CharSpan", "TokenSpan"),
     "BertTokenizer",
     "BertTokenizerFast",
     "PreTrainedTokenizerBase",
@@ -162,6 +163,7 @@ _MAPPINGS = (
     "MODEL_FOR_MULTIPLE_CHOICE_MAPPING",
 )
 _SMALL_NAMES = (
+    *("CONFIG_NAME", "WEIGHTS_NAME"),
     *("AddedToken", "InputExample", "InputFeatures", "PreTrainedTokenizer", "TensorType"),
     *("is_datasets_available", "is_flax_available", "is_tf_available", "is_tokenizers_available"),
     *("is_torch_available", "is_torch_xla_available"),
@@ -189,6 +191,7 @@ _WHERE: dict[str, str] = {
     **{f"T5{name}": "bothways.models.t5" for name in (*_READER, "ForConditionalGeneration", "EncoderModel")},
     **dict.fromkeys((*_AUTO, *_MAPPINGS), "bothways.models.auto"),
     "DynamicCache": "bothways.models.past",
+    **dict.fromkeys(("SpecialTokensMixin",), "bothways.small_functions"),
     **dict.fromkeys(_SMALL_NAMES, "bothways.small_names"),
     **dict.fromkeys(_TOKENIZERS, "bothways.tokenizers"),
     **{name: f"bothways.generation.{module}" for module, names in _GENERATION.items() for name in names},
@@ -207,6 +210,7 @@ _WHERE: dict[str, str] = {
     "Trainer": "bothways.trainer.trainer",
     "Seq2SeqTrainer": "bothways.trainer.seq2seq",
     "set_seed": "bothways.engine.seeds",
+    "enable_full_determinism": "bothways.trainer.outputs",
     "train": "bothways.training",
     "calibrate": "bothways.training.calibrating",
     **dict.fromkeys(("audit", "clean_part"), "bothways.evaluation.audit"),

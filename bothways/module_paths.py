@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 _HERE = __name__.partition(".")[0]
-_SMALL = "small_names"
+_SMALL, _FUNCTIONS = "small_names", "small_functions"
 _FAMILIES = (
     *("albert", "auto", "bart", "bert", "camembert", "distilbert", "electra", "gpt2", "llama", "marian", "mbart"),
     *("mbart50", "mistral", "modernbert", "openai", "pegasus", "roberta", "t5", "xlm_roberta"),
@@ -29,7 +29,7 @@ PATHS: dict[str, tuple[str, ...]] = {
     "data.data_collator": ("trainer.collators",),
     "data.processors": (_SMALL,),
     "data.processors.utils": (_SMALL,),
-    "file_utils": (_SMALL, "model_output", "checkpoints.config"),
+    "file_utils": (_SMALL, _FUNCTIONS, "model_output", "checkpoints.config"),
     "generation.configuration_utils": (),
     "generation.logits_process": (),
     "generation.stopping_criteria": (),
@@ -38,18 +38,19 @@ PATHS: dict[str, tuple[str, ...]] = {
     "modeling_outputs": ("models.outputs",),
     "modeling_utils": ("models.base",),
     "optimization": ("engine.schedules", "engine.optimizers"),
-    "pytorch_utils": (_SMALL,),
+    "pytorch_utils": (_SMALL, _FUNCTIONS),
     "tokenization_utils": (_SMALL, "tokenizers"),
-    "tokenization_utils_base": (_SMALL, "tokenizers"),
+    "tokenization_utils_base": (_SMALL, _FUNCTIONS, "tokenizers", "tokenizers.batch_encoding"),
     "tokenization_utils_fast": (_SMALL, "tokenizers"),
     "trainer_callback": ("trainer",),
-    "trainer_pt_utils": (_SMALL, "trainer"),
+    "trainer_pt_utils": (_SMALL, _FUNCTIONS, "trainer"),
     "trainer_seq2seq": ("trainer",),
-    "trainer_utils": ("trainer", "engine.names", _SMALL),
+    "trainer_utils": ("trainer", "engine.names", _SMALL, _FUNCTIONS),
+    "trainer": (_FUNCTIONS,),
     "training_args": ("trainer", "engine.names"),
     "training_args_seq2seq": ("trainer",),
-    "utils": (_SMALL, "model_output", "checkpoints.config"),
-    "utils.generic": (_SMALL, "model_output"),
+    "utils": (_SMALL, _FUNCTIONS, "model_output", "checkpoints.config"),
+    "utils.generic": (_SMALL, _FUNCTIONS, "model_output"),
     "utils.import_utils": (_SMALL,),
     "utils.logging": ("logging",),
     "utils.versions": (_SMALL,),

@@ -16,6 +16,7 @@ import torch
 from tokenizers import AddedToken as AddedToken
 from torch import Tensor, nn
 
+from bothways.checkpoints.config import CONFIG_NAME as CONFIG_NAME
 from bothways.engine.optimizers import NORMS
 from bothways.nn.activations import ACTIVATIONS
 from bothways.tokenizers.base import PreTrainedTokenizerBase
@@ -93,6 +94,21 @@ class _Activation(nn.Module):
         return self.name
 
 
+class GELUActivation(_Activation):
+    """Source: Hendrycks and Gimpel 2016."""
+
+    def __init__(self) -> None:
+        super().__init__("gelu")
+
+
+class NewGELUActivation(_Activation):
+    """The same by a tanh, as GPT-2 has it."""
+
+    def __init__(self) -> None:
+        super().__init__("gelu_new")
+
+
+gelu, gelu_new = GELUActivation(), NewGELUActivation()
 ACT2FN: dict[str, nn.Module] = {name: _Activation(name) for name in ACTIVATIONS}
 
 

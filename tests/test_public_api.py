@@ -27,6 +27,8 @@ def _described(thing: Any) -> Any:
 
     if isinstance(thing, dict):
         return sorted(getattr(key, "__name__", key) for key in thing)
+    if isinstance(thing, str):
+        return thing
     if not inspect.isclass(thing):
         return _signature(thing)
     bases = [cls for cls in thing.__mro__[1:] if cls.__module__.partition(".")[0] == "bothways"]

@@ -71,6 +71,16 @@ class BaseModelOutputWithPast(ModelOutput):
 
 
 @dataclass(eq=False, repr=False)
+class CausalLMOutput(ModelOutput):
+    """For classes of a program's own: loss (); logits (B, S, V); hidden_states and attentions."""
+
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+    hidden_states: Tensors | None = None
+    attentions: Tensors | None = None
+
+
+@dataclass(eq=False, repr=False)
 class CausalLMOutputWithPast(ModelOutput):
     """loss (); logits (B, S, V); past_key_values."""
 

@@ -34,7 +34,17 @@ training_args_seq2seq: Seq2SeqTrainingArguments
 hf_argparser: HfArgumentParser
 optimization: AdamW get_linear_schedule_with_warmup get_scheduler Adafactor get_cosine_schedule_with_warmup
 optimization: get_constant_schedule
-activations: ACT2FN get_activation
+activations: ACT2FN get_activation gelu gelu_new GELUActivation NewGELUActivation
+trainer_pt_utils: LabelSmoother nested_concat nested_detach nested_numpify
+trainer_utils: has_length denumpify_detensorize
+trainer: TRAINING_ARGS_NAME TRAINER_STATE_NAME
+pytorch_utils: apply_chunking_to_forward find_pruneable_heads_and_indices prune_linear_layer
+file_utils: add_start_docstrings add_start_docstrings_to_model_forward add_code_sample_docstrings
+utils: add_start_docstrings replace_return_docstrings
+tokenization_utils_base: SpecialTokensMixin CharSpan TokenSpan
+modeling_outputs: CausalLMOutput
+models.bert.modeling_bert: BertEncoder BertLayer BertPooler BertEmbeddings BertOnlyMLMHead BertLMPredictionHead
+models.roberta.modeling_roberta: RobertaClassificationHead RobertaLMHead RobertaEncoder RobertaLayer
 cache_utils: DynamicCache
 pytorch_utils: ALL_LAYERNORM_LAYERS
 file_utils: ModelOutput is_torch_available CONFIG_NAME WEIGHTS_NAME
