@@ -55,6 +55,8 @@ class PreTrainedModel(WithFirstWeights, WithVocabulary, WithMasks):
     config: Any
     _shared: SharedEncoder | None = None  # a body's
     main_input_name = "input_ids"
+    framework = "pt"
+    supports_gradient_checkpointing = True
 
     def __init__(self, config: PretrainedConfig) -> None:
         if not isinstance(config, self.family.config_class):

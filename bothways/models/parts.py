@@ -72,6 +72,18 @@ def open_layers(encoder: TransformerStack) -> None:
 def open_source_encoder(body: Any) -> None:
     """Let an encoder that has its words with it in published models be called with ids."""
     body.encoder.opened = partial(encode_ids, type(body), body.config, body.embeddings)
+    name_modules(body.encoder, body.embeddings, body.embeddings)
+
+
+def name_modules(stack: TransformerStack, words: Embeddings, places: Embeddings) -> None:
+    """Let programs read ``stack.block`` and ``stack.embed_tokens``, as to freeze them."""
+    own = {"block": "layer", "layers": "layer", "final_layer_norm": "final_norm", "layer_norm": "final_norm"}
+    stack.other_names = {
+        **{name: (None, path) for name, path in own.items()},
+        "embed_tokens": (words, "word_embeddings"),
+        "embed_positions": (places, "position_embeddings"),
+        "layernorm_embedding": (places, "LayerNorm"),
+    }
 
 
 def embed(

@@ -182,10 +182,10 @@ def new_cache(model: Any, rows: int, capacity: int, dtype: torch.dtype | None = 
         dtype: of keys and values; by default that in which the blocks compute.
     """
     stack = model.writer
-    blocks = [block for blocks in stack.sequence() for block in blocks]
-    spec = blocks[0].spec if blocks else None
+    specs = stack.specs()
+    spec = specs[0] if specs else None
     return KeyValueCache(
-        layers=len(blocks),
+        layers=len(specs),
         rows=rows,
         heads=spec.key_value_heads if spec else 1,
         head_dim=spec.head_dim if spec else 1,

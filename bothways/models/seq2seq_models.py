@@ -23,7 +23,7 @@ from bothways.models.decoding import RowsDecoder, source_for_decoding
 from bothways.models.inputs import ModelInputs
 from bothways.models.outputs import BaseModelOutput, Seq2SeqLMOutput, Seq2SeqModelOutput
 from bothways.models.own_forward import OwnForwardDecoder, has_own_forward
-from bothways.models.parts import open_source_encoder
+from bothways.models.parts import name_modules, open_source_encoder
 from bothways.models.past import past_of
 from bothways.models.seq2seq_call import Seq2SeqCall, up_to_the_last
 from bothways.models.task_models import tokens_of
@@ -47,6 +47,7 @@ class Seq2SeqBody(PreTrainedModel):
         for name, module in self.family.build_backbone(config, False).items():
             setattr(self, name, module)
         open_source_encoder(self)
+        name_modules(self.decoder, self.target_embeddings, self.decoder_embeddings)
 
     @property
     def writer(self) -> TransformerStack:

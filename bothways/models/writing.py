@@ -89,7 +89,7 @@ class WritingModel(GenerationMixin):
     def bytes_per_token(self) -> int:
         """Bytes that the decoder remembers of each token of a row."""
         stack = self.base_model.writer
-        specs = [block.spec for blocks in stack.sequence() for block in blocks]
+        specs = stack.specs()
         size = (stack.compute_dtype or self.dtype).itemsize  # type: ignore[attr-defined]
         return sum(2 * spec.key_value_heads * spec.head_dim * size for spec in specs)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
@@ -17,6 +17,21 @@ class Opened(nn.Module):
 
     opened: Callable[..., Any] | None = None
     """(this part, what the call passes) to what the published part returns."""
+    other_names: Mapping[str, tuple[nn.Module | None, str]] = {}
+    """Attributes of the published part: the module that has them here (None is this one), and their path in it."""
+
+    if TYPE_CHECKING:  # parts differ in their modules
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    else:
+
+        def __getattr__(self, name: str) -> Any:
+            """Called only where there is no plain attribute of that name."""
+            if name not in self.other_names:
+                return super().__getattr__(name)
+            module, path = self.other_names[name]
+            return (self if module is None else module).get_submodule(path)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.opened is None or _of_the_house(*args[:2]):

@@ -79,12 +79,15 @@ class TransformerStack(Opened):
     @property
     def counts_places(self) -> bool:
         """Whether what a token sees, or how it scores, depends on how far away a key stands."""
-        specs = [block.spec for blocks in self.sequence() for block in blocks]
-        return self.relative_positions is not None or any(spec.window is not None for spec in specs)
+        return self.relative_positions is not None or any(spec.window is not None for spec in self.specs())
 
     def sequence(self) -> list[list[TransformerBlock]]:
         """The blocks of each layer, in the order they run. A block may stand in several layers."""
         return [[block] for block in self.layer]  # type: ignore[list-item]
+
+    def specs(self) -> list[BlockSpec]:
+        """What each block knows of its family, in the order they run; of a wrapped one, the one within."""
+        return [spec_of(block) for blocks in self.sequence() for block in blocks]
 
     def forward(
         self,
@@ -126,12 +129,14 @@ class TransformerStack(Opened):
         for blocks in layers:
             for block in blocks:
                 remaining -= 1
-                angles, number = rotary.get(block.spec.rotary), len(weights)
+                angles, number = rotary.get(spec_of(block).rotary), len(weights)
                 own = replace(sight, rows=None if remaining else kept, rotary=angles, layer=number)
                 if self.gradient_checkpointing and self.training:
-                    hidden, *seen = checkpoint(block, hidden, own, use_reentrant=False)
+                    output = checkpoint(block, hidden, own, use_reentrant=False)
                 else:
-                    hidden, *seen = block(hidden, own)
+                    output = block(hidden, own)
+                hidden, *seen = output if isinstance(output, tuple) else (output,)  # a hook may leave out the weights
+                seen += [None, None]
                 weights.append(seen[0])
                 cross_weights.append(seen[1])
             if want_hidden:
@@ -163,6 +168,8 @@ class TransformerStack(Opened):
         self._versions = self._current_versions()
         blocks = sum(m.weight.numel() for m in self.modules() if isinstance(m, nn.Linear)) <= MOST_IN_BLOCKS
         order = [block for blocks in self.sequence() for block in blocks]
+        if not all(isinstance(block, TransformerBlock) for block in order):
+            return  # a program's own around them: it is called as it is
         for block in dict.fromkeys(order):
             attention = block.attention.self
             projections = [attention.query, attention.key, attention.value]
@@ -189,8 +196,7 @@ class TransformerStack(Opened):
 
     def _rotary(self, position_ids: Tensor | None, lens: SeqLens, dtype: torch.dtype) -> dict[Any, Rotary]:
         """The angles for each ``BlockSpec.rotary`` of the blocks."""
-        specs = [block.spec for blocks in self.sequence() for block in blocks]
-        settings = {spec.rotary for spec in specs if spec.rotary is not None}
+        settings = {spec.rotary for spec in self.specs() if spec.rotary is not None}
         if settings and position_ids is None:
             raise InputError("position_ids are missing: these blocks have rotary positions. Pass int64 (T,).")
         return {
@@ -230,6 +236,16 @@ class SharedStack(TransformerStack):
 
     def sequence(self) -> list[list[TransformerBlock]]:
         return [list(self.layer[group]) for group in self._group_of]  # type: ignore[call-overload]
+
+
+def spec_of(block: nn.Module) -> BlockSpec:
+    """What a block knows of its family, or the first one within a module that a program has put around it."""
+    if isinstance(block, TransformerBlock):
+        return block.spec
+    within = next((module for module in block.modules() if isinstance(module, TransformerBlock)), None)
+    if within is None:
+        raise InputError(f"{type(block).__name__} stands in the place of a layer, and holds none of this library.")
+    return within.spec
 
 
 def _parameters(module: nn.Module) -> list[nn.Parameter]:

@@ -73,6 +73,29 @@ def test_the_encoder_of_a_writer_reads_ids(name):
     assert 0 < sum(p.requires_grad for p in ours.parameters()) < len(list(ours.parameters()))
 
 
+@pytest.mark.parametrize("name", SEQ2SEQ)
+def test_modules_of_encoder_and_decoder_under_their_published_names(name):
+    """As ``freeze_embeds`` of many scripts reads them."""
+    theirs, ours = tiny_pair(name, "seq2seq-lm")
+    names = ["embed_tokens"] + (["block", "final_layer_norm"] if name == "t5" else ["layers", "embed_positions"])
+    for copied in (ours, copy.deepcopy(ours)):
+        before = [name for name, p in copied.named_parameters() if not p.requires_grad]
+        for side in ("get_encoder", "get_decoder"):
+            one, other = getattr(copied, side)(), getattr(theirs, side)()
+            for attribute in names:
+                mine, expected = getattr(one, attribute), getattr(other, attribute)
+                if attribute != "block":  # the reference keeps the scores by distance in the first one
+                    assert sum(p.numel() for p in mine.parameters()) == sum(p.numel() for p in expected.parameters())
+                else:
+                    assert len(mine) == len(expected)
+            for parameter in one.embed_tokens.parameters():
+                parameter.requires_grad = False
+        frozen = [name for name, p in copied.named_parameters() if not p.requires_grad and name not in before]
+        assert frozen and all("word_embeddings" in name for name in frozen)
+    assert set(ours.state_dict()) == set(copy.deepcopy(ours).state_dict())
+    assert not hasattr(ours.get_encoder(), "nothing")
+
+
 def test_t5_moves_labels_to_the_right():
     theirs, ours = tiny_pair("t5", "base")
     labels = torch.tensor([[5, 6, 7, -100], [8, 1, -100, -100]])
@@ -110,3 +133,48 @@ def test_what_a_part_cannot_do_is_said():
     modern = tiny_pair("modernbert", "base")[1]
     with pytest.raises(InputError, match="rotary positions"):
         modern.encoder.layer[0](hidden)
+
+
+class Twice(torch.nn.Module):
+    """A program's own around a layer, which passes on what it is given."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, hidden_states, *args, **kwargs):
+        output = self.layer(hidden_states, *args, **kwargs)
+        return (2 * output[0], *output[1:])
+
+
+@pytest.mark.parametrize("name", ["bert", "modernbert", "gpt2"])
+def test_a_layer_that_a_program_wraps_or_hooks(name):
+    model = tiny_pair(name, "base")[1]
+    inputs = tiny_inputs(name)
+    plain = model(**inputs)[0]
+    hooks = (
+        lambda module, given, output: (2 * output[0], *output[1:]),
+        lambda module, given, output: (2 * output[0],),
+        lambda module, given, output: 2 * output[0],
+    )
+    found = []
+    for hook in hooks:
+        handle = model.encoder.layer[1].register_forward_hook(hook)
+        found.append(model(**inputs)[0])
+        handle.remove()
+    assert torch.equal(model(**inputs)[0], plain)
+    model.encoder.layer[1] = Twice(model.encoder.layer[1])
+    for prepared in (False, True):
+        if prepared:
+            model.prepare_for_inference()
+        changed = model(**inputs)[0]
+        assert not torch.allclose(changed, plain, atol=1e-3)
+        assert all(torch.equal(changed, one) for one in found)
+    if name == "gpt2":
+        whole = model(inputs["input_ids"][:, :9])[0]
+        past = model(inputs["input_ids"][:, :8], use_cache=True).past_key_values
+        last = model(inputs["input_ids"][:, 8:9], past_key_values=past)[0]
+        torch.testing.assert_close(last, whole[:, 8:], atol=1e-5, rtol=0)
+    model.encoder.layer[1] = torch.nn.Linear(24, 24)
+    with pytest.raises(InputError, match="Linear stands in the place of a layer, and holds none of this library"):
+        model(**inputs)
