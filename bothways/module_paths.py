@@ -38,6 +38,7 @@ PATHS: dict[str, tuple[str, ...]] = {
     "modeling_outputs": ("models.outputs",),
     "modeling_utils": ("models.base",),
     "optimization": ("engine.schedules", "engine.optimizers"),
+    "pipelines.base": ("pipelines", "pipelines.pt_utils"),
     "pytorch_utils": (_SMALL, _FUNCTIONS),
     "tokenization_utils": (_SMALL, "tokenizers"),
     "tokenization_utils_base": (_SMALL, _FUNCTIONS, "tokenizers", "tokenizers.batch_encoding"),

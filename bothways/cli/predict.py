@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -134,7 +136,7 @@ def predict_command(
     viewer = Viewer(way, show=show or (why and output is None), html=html, why=why, several=several)
     count = windowed = truncated = 0
     watched = sys.stderr.isatty() and not (output is None and sys.stdout.isatty())
-    with writing(output) as out, progress_bar("Predicting", None, show=watched) as advance:
+    with _rows_named(given.file), writing(output) as out, progress_bar("Predicting", None, show=watched) as advance:
         for result in pipe(_inputs(rows, known), details=True, long_input=long_input, **options):
             names, item = known.popleft()
             line = names | way.line(result, asked, pipe.model.config)
@@ -145,6 +147,19 @@ def predict_command(
             advance()
     viewer.finish()
     report_long_inputs(count, windowed, truncated)
+
+
+@contextmanager
+def _rows_named(file: str | None) -> Iterator[None]:
+    """Let errors name rows as the answers do, from 1; pipelines count their inputs from 0."""
+    from bothways.errors import InputError, PipelineException
+
+    try:
+        yield
+    except (InputError, PipelineException) as problem:
+        where = "" if file is None else f"{'standard input' if file == '-' else file}: "
+        told = re.sub(r"\binput (\d+)", lambda found: f"row {int(found[1]) + 1}", str(problem))
+        raise InputError(str(problem) if told == str(problem) else where + told) from None
 
 
 def _inputs(rows: Iterator[tuple[dict[str, Any], Any]], known: deque[tuple[dict[str, Any], Any]]) -> Iterator[Any]:

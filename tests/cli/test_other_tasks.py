@@ -209,9 +209,11 @@ def test_gaps_are_filled_from_the_command_line(tiny_model, command, tmp_path):
     assert code == 0 and [len(one["candidates"]), *map(len, two["candidates"])] == [2, 2, 2]
     assert one["candidates"][0].keys() == {"score", "token", "token_str", "sequence"}
     assert two["n_windows"] > 1 and "1 of 2 inputs were windowed." in err
-    (tmp_path / "none.txt").write_text("no gap\n")
+    (tmp_path / "none.txt").write_text("a [MASK]\nno gap\n")
     code, out, err = command("predict", tmp_path / "filler", tmp_path / "none.txt")
-    assert code == 1 and "input 0 has no mask token ([MASK])" in err and not out
+    assert code == 1 and "none.txt: row 2 has no mask token ([MASK])" in " ".join(err.split())
+    code, out, err = command("predict", tmp_path / "filler", "no gap")
+    assert code == 1 and "error: row 1 has no mask token" in err and not out
 
 
 def test_choices_from_standard_input(tiny_model, command, tmp_path, monkeypatch):

@@ -34,6 +34,7 @@ training_args_seq2seq: Seq2SeqTrainingArguments
 hf_argparser: HfArgumentParser
 optimization: AdamW get_linear_schedule_with_warmup get_scheduler Adafactor get_cosine_schedule_with_warmup
 optimization: get_constant_schedule
+pipelines.base: PipelineException KeyDataset Pipeline
 activations: ACT2FN get_activation gelu gelu_new GELUActivation NewGELUActivation
 trainer_pt_utils: LabelSmoother nested_concat nested_detach nested_numpify
 trainer_utils: has_length denumpify_detensorize
