@@ -6,6 +6,8 @@ subclass is written.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -42,7 +44,7 @@ class MayBeOverridden(Reports):
     model: nn.Module
     state: TrainerState
     processing_class: Any
-    _write_checkpoint: Any = None
+    _write_checkpoint: Callable[[], None] | None = None
     is_model_parallel: ClassVar[bool] = False
     place_model_on_device: ClassVar[bool] = True
     is_deepspeed_enabled: ClassVar[bool] = False
@@ -78,6 +80,15 @@ class MayBeOverridden(Reports):
         if self._write_checkpoint is None:
             raise UsageError("there is no training whose state could be saved: save_model() writes the model.")
         self._write_checkpoint()
+
+    @contextmanager
+    def _saving_with(self, write: Callable[[], None]) -> Iterator[None]:
+        """While something is trained: how its state is written."""
+        self._write_checkpoint = write
+        try:
+            yield
+        finally:
+            self._write_checkpoint = None
 
     def _get_output_dir(self, trial: Any = None) -> str:
         """Where checkpoints are written."""

@@ -206,17 +206,14 @@ class Trainer(LoadsData, Optimises, Evaluates, HasCallbacks, MayBeOverridden):
         stepper.drop_gradients()
         self.model.train()
         self.control = self.callback_handler.on_train_begin(args, self.state, self.control)
-        with noisy_embeddings(self.model, args.neftune_noise_alpha), compiled(self.model, args):
+        noise = noisy_embeddings(self.model, args.neftune_noise_alpha)
+        with noise, compiled(self.model, args), self._saving_with(run.save):
             if args.eval_on_start and not resume:
                 self._evaluate(ignore_keys=ignore_keys, skip_scheduler=True)
             if resume:
                 run.catch_up(source.steps_per_epoch)
             if progress.step < max_steps:
-                self._write_checkpoint = run.save
-                try:
-                    run_loop(stepper, source, progress, run)
-                finally:
-                    self._write_checkpoint = None
+                run_loop(stepper, source, progress, run)
         return self._finish(run, start)
 
     def _finish(self, run: TrainerRun, start: float) -> TrainOutput:
