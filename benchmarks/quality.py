@@ -113,7 +113,9 @@ def train(args: argparse.Namespace, data_set: DataSet, output: Path) -> tuple[di
     if args.epochs is not None:
         words += ["--epochs", str(args.epochs)]
     cost = run_measured(bothways_command(*words), args.threads)
-    return read_json(output / "bothways.json"), cost
+    manifest = read_json(output / "bothways.json")
+    manifest.pop("evidence", None)  # holds texts of the data, which the results must not
+    return manifest, cost
 
 
 def train_reference(
