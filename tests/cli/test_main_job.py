@@ -79,7 +79,7 @@ def test_long_texts_are_windowed_and_counted(trained, command, tmp_path):
     assert code == 0 and json_lines(out)[1]["n_windows"] > 5 and json_lines(out)[1]["n_tokens"] == 202
     assert "1 of 2 inputs were windowed." in err
     code, _, err = command("predict", trained, tmp_path / "t.txt", "--long-input", "error")
-    assert code == 1 and "input 1 has 202 tokens, but the limit is 32" in err
+    assert code == 1 and "t.txt: row 2 has 202 tokens, but the limit is 32" in " ".join(err.split())
 
 
 def test_evaluate_prints_scores_and_writes_json(trained, command, reviews, tmp_path):
