@@ -122,6 +122,11 @@ class PretrainedConfig:
         kwargs.setdefault("torch_dtype", kwargs.pop("dtype", None))
         values |= {self.aliases.get(key, key): value for key, value in kwargs.items()}
         for key, value in values.items():
+            known = vars(PretrainedConfig).get(key)
+            if key not in own and known is not None and key not in _TOLD and not isinstance(known, property):
+                raise ConfigError(
+                    f"{key!r} is {value!r:.60}, but no field has that name: leave it out of {CONFIG_NAME}."
+                )
             if not isinstance(getattr(type(self), key, None), property):  # what follows from other fields is not set
                 setattr(self, key, copy.deepcopy(value))
         self._set_labels(num_labels, id2label, label2id)
@@ -347,6 +352,10 @@ def unknown_model_type(model_type: Any, known: list[str]) -> ConfigError:
 _NAMES_CODE = frozenset(
     {"auto_map", "custom_pipelines", "trust_remote_code", "attn_implementation", "model_type", "transformers_version"}
 )
+
+
+_TOLD = ("model_type", "name_or_path")
+"""What a configuration says of itself and a file may repeat. A field with the name of a method would take its place."""
 
 
 def _is_number(value: Any) -> bool:

@@ -51,6 +51,8 @@ class GenerationConfig:
             setattr(self, name, copy.copy(default) if value is None and name in NONE_MEANS_DEFAULT else value)
         if not self._from_model_config:
             for name, value in kwargs.items():
+                if name in vars(type(self)):
+                    raise InputError(f"{name!r} is {value!r:.60}, but no setting has that name: leave it out.")
                 if name not in _METADATA:
                     setattr(self, name, value)
         self.validate()

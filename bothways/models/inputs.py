@@ -49,6 +49,11 @@ class ModelInputs:
             raise InputError("pass either input_ids or inputs_embeds (one of them, not both).")
         if input_ids is None:
             assert inputs_embeds is not None
+            if inputs_embeds.ndim != 3:
+                raise InputError(
+                    f"the vectors have shape {tuple(inputs_embeds.shape)}, expected (batch, sequence, hidden_size). "
+                    "For one text add a batch dimension: vectors[None]."
+                )
             input_ids = torch.zeros(inputs_embeds.shape[:2], dtype=torch.int64, device=inputs_embeds.device)
         if input_ids.ndim != 2 or input_ids.shape[1] == 0:
             raise InputError(

@@ -97,8 +97,11 @@ class Evaluates:
         """Loss, logits and labels of one batch; each may be None."""
         return prediction_step(self, model, inputs, prediction_loss_only, ignore_keys)
 
-    def _evaluate(self, ignore_keys: list[str] | None = None, skip_scheduler: bool = False) -> dict[str, float]:
-        metrics = self.evaluate(ignore_keys=ignore_keys)
+    def _evaluate(
+        self, trial: Any = None, ignore_keys_for_eval: list[str] | None = None, skip_scheduler: bool = False
+    ) -> dict[str, float]:
+        """Evaluate while training, as version 4 calls it; ``trial`` has no effect."""
+        metrics = self.evaluate(ignore_keys=ignore_keys_for_eval)
         if isinstance(self.lr_scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau) and not skip_scheduler:
             self.lr_scheduler.step(checked_metric(metrics, self.args.metric_for_best_model or "loss"))
         return metrics

@@ -21,7 +21,6 @@ from bothways.trainer.state import TrainerState
 NOT_CALLED = {
     "_inner_training_loop": "training_step, compute_loss and callbacks",
     "_maybe_log_save_evaluate": "log, evaluate, _save_checkpoint and callbacks",
-    "_evaluate": "evaluate",
     "_rotate_checkpoints": "save_total_limit",
     "_wrap_model": "the model itself, before it is passed",
     "_get_eval_sampler": "get_eval_dataloader",

@@ -176,10 +176,10 @@ class TrainerRun(Events):
         Several processes see a signal at different moments: they finish the evaluation.
         """
         if self.trainer.group.count > 1:
-            return self.trainer._evaluate(ignore_keys=self.ignore_keys)
+            return self.trainer._evaluate(None, self.ignore_keys)
         try:
             with self.wish.at_once():
-                return self.trainer._evaluate(ignore_keys=self.ignore_keys)
+                return self.trainer._evaluate(None, self.ignore_keys)
         except KeyboardInterrupt:
             self.saved_step = -1  # a checkpoint of this step does not know yet that the evaluation is still to be made
             self._leave()

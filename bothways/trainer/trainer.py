@@ -209,7 +209,7 @@ class Trainer(LoadsData, Optimises, Evaluates, HasCallbacks, MayBeOverridden):
         noise = noisy_embeddings(self.model, args.neftune_noise_alpha)
         with noise, compiled(self.model, args), self._saving_with(run.save):
             if args.eval_on_start and not resume:
-                self._evaluate(ignore_keys=ignore_keys, skip_scheduler=True)
+                self._evaluate(None, ignore_keys, skip_scheduler=True)
             if resume:
                 run.catch_up(source.steps_per_epoch)
             if progress.step < max_steps:

@@ -9,6 +9,7 @@ import torch
 import transformers
 
 import bothways
+from bothways.errors import ConfigError, InputError
 from tests.models.reference import TINY
 
 IDS = torch.tensor([[5, 6, 7, 8, 9], [9, 8, 7, 6, 5]])
@@ -113,3 +114,16 @@ def test_torchscript_gives_tuples(saved):
     model = getattr(bothways, name).from_pretrained(files, torchscript=True)
     given = {"decoder_input_ids": IDS} if name.startswith("Bart") else {}
     assert isinstance(model(IDS, **given), tuple) and model(IDS, **given, return_dict=True).logits is not None
+
+
+@pytest.mark.parametrize("name", ["validate", "own_fields", "further_sizes", "to_dict"])
+def test_a_file_cannot_take_the_place_of_a_method(name):
+    with pytest.raises(ConfigError, match=rf"'{name}' is .*, but no field has that name: leave it out of config.json"):
+        bothways.BertConfig.from_dict({"model_type": "bert", name: {"a": 1}})
+    assert bothways.BertConfig(**bothways.BertConfig(num_beams=2).to_dict()).num_beams == 2
+
+
+@pytest.mark.parametrize("name", ["validate", "from_model", "to_dict"])
+def test_nor_can_a_file_of_settings(name):
+    with pytest.raises(InputError, match=rf"'{name}' is .*, but no setting has that name: leave it out"):
+        bothways.GenerationConfig.from_dict({"max_length": 3, name: {"a": 1}})

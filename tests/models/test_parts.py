@@ -130,6 +130,9 @@ def test_what_a_part_cannot_do_is_said():
         ours.encoder.layer[0](hidden, None, torch.zeros(4))
     with pytest.raises(InputError, match=r"shape \(2, 3, 7\), expected \(batch, sequence\)"):
         ours.get_extended_attention_mask(torch.ones(2, 3, 7))
+    for part in (ours.encoder, ours.encoder.layer[0]):
+        with pytest.raises(InputError, match=r"shape \(7, 24\), expected \(batch, sequence, hidden_size\)"):
+            part(hidden[0])
     modern = tiny_pair("modernbert", "base")[1]
     with pytest.raises(InputError, match="rotary positions"):
         modern.encoder.layer[0](hidden)

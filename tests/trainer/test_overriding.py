@@ -37,6 +37,10 @@ def calls_by(library):
             seen.append("save")
             return super()._save(output_dir, state_dict)
 
+        def _evaluate(self, trial, ignore_keys_for_eval, skip_scheduler=False):
+            seen.append("evaluate")
+            return super()._evaluate(trial, ignore_keys_for_eval, skip_scheduler)
+
         def _load_best_model(self):
             seen.append("best")
             return super()._load_best_model()
@@ -59,7 +63,7 @@ def test_saving_of_a_subclass_is_called_as_in_the_reference():
         eval_dataset=WORDS,
         data_collator=padded,
     ).train()
-    assert seen == expected == ["checkpoint 2", "save", "checkpoint 4", "save", "best"]
+    assert seen == expected == ["evaluate", "checkpoint 2", "save", "evaluate", "checkpoint 4", "save", "best"]
 
 
 def test_a_program_saves_something_else_in_place_of_a_checkpoint():
