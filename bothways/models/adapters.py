@@ -37,6 +37,7 @@ def add_lora(
     alpha: float | None = None,
     dropout: float = 0.0,
     targets: str | Sequence[str] = ("query", "value"),
+    modules_to_save: str | Sequence[str] = (),
 ) -> None:
     """Freeze a model's body, give linear layers of it LoRA, and leave its head trainable.
 
@@ -50,11 +51,15 @@ def add_lora(
         targets: ends of the paths of layers in the encoder, in the house's names (the same for all families: ``query``,
             ``key``, ``value``, ``attention.output.dense``, ``intermediate.dense``) or in those of published files
             (``q_lin``, ``Wqkv``).
+        modules_to_save: ends of the paths of modules that are trained, and saved, as wholes beside the head, in the
+            house's names. ``"token_type_embeddings"`` for pairs of texts: two vectors, which an encoder that never saw
+            a second text has at random, and for which no product can stand in.
 
     Raises:
-        InputError: an impossible value, targets that no layer has, or a model that has LoRA already.
+        InputError: an impossible value, names that no layer or module has, or a model that has LoRA already.
     """
     chosen = _chosen(model, [targets] if isinstance(targets, str) else list(targets))
+    whole = _named_modules(model, modules_to_save)
     check_rank(model, [path for paths in chosen for path in paths], r)
     alpha = 2.0 * r if alpha is None else alpha
     if not alpha > 0 or alpha == float("inf"):
@@ -63,11 +68,35 @@ def add_lora(
         raise InputError(f"dropout is {dropout}, expected a number from 0 to below 1.")
     if has := len(list(lora_layers(model))):
         raise InputError(f"{has} layers of this {type(model).__name__} have LoRA already.")
-    head = {id(parameter) for parameter in _head(model).values()}
     for paths in chosen:
         put_lora(model, paths, r, alpha=alpha, dropout=dropout)
+    _train_only(model, whole)
+
+
+def go_on_with_lora(model: PreTrainedModel, *, r: int, modules_to_save: str | Sequence[str] = ()) -> None:
+    """Train an adapter further: LoRA and whatever else it holds, the head also where it is new.
+
+    Args:
+        model: loaded with ``merge=False``.
+        r: the rank that the caller counts on.
+        modules_to_save: trained as wholes besides what the adapter holds; see ``add_lora``.
+
+    Raises:
+        InputError: its rank is another one.
+    """
+    ranks = Counter(layer.r for _, layer in lora_layers(model))
+    has = ranks.most_common(1)[0][0]
+    if r != has:
+        raise InputError(f"the adapter has the rank {has}, which cannot change: to go on with it, pass {has}.")
+    own = [p for p in model.parameters() if p.requires_grad]
+    _train_only(model, [*own, *_named_modules(model, modules_to_save)])
+
+
+def _train_only(model: PreTrainedModel, further: Iterable[nn.Parameter]) -> None:
+    """LoRA, the head, and these."""
+    kept = {id(parameter) for parameter in (*_head(model).values(), *further)}
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(id(parameter) in head or name.endswith((".lora_A", ".lora_B")))
+        parameter.requires_grad_(id(parameter) in kept or name.endswith((".lora_A", ".lora_B")))
 
 
 def save_adapter(
@@ -153,6 +182,19 @@ def _chosen(model: PreTrainedModel, targets: Sequence[str]) -> list[tuple[str, .
     return chosen
 
 
+def _named_modules(model: PreTrainedModel, ends: str | Sequence[str]) -> list[nn.Parameter]:
+    """The parameters of modules whose paths end so."""
+    ends = [ends] if isinstance(ends, str) else ends
+    modules = {path: list(module.parameters()) for path, module in model.named_modules()}
+    found = {end: [p for path, own in modules.items() if is_below(path, end) for p in own] for end in ends}
+    if unknown := [end for end, parameters in found.items() if not parameters]:
+        raise InputError(
+            f"no module with parameters in this {type(model).__name__} is called {' or '.join(map(repr, unknown))}. "
+            f"Known: {', '.join(sorted({path.rpartition('.')[2] for path, own in modules.items() if path and own}))}."
+        )
+    return [parameter for parameters in found.values() for parameter in parameters]
+
+
 def _last(name: str) -> str:
     return name.split(".")[-2]
 
@@ -185,7 +227,10 @@ def _encoder_of(model: PreTrainedModel, directory: Path, name: str | None) -> tu
     from bothways.resolver.verify import weights_sha256
 
     if name is None and model.adapter is not None:
-        return model.adapter.name, model.adapter.sha256
+        name, loaded_from = model.adapter.name, Path(model.name_or_path)
+        if not _same_place(loaded_from / name, directory / name):
+            name = os.path.abspath(loaded_from / name)  # it was relative to the adapter that was loaded
+        return name, model.adapter.sha256
     if name is None:
         name = model.name_or_path
         if name and Path(name).is_dir():
@@ -193,6 +238,11 @@ def _encoder_of(model: PreTrainedModel, directory: Path, name: str | None) -> tu
     if not name:
         raise InputError(f"the encoder of this {type(model).__name__} is not known. Pass base_name=.")
     return name, weights_sha256(encoder_named(name, directory))
+
+
+def _same_place(first: Path, second: Path) -> bool:
+    """Whether a path means the same directory, or none in either case: a name."""
+    return first.resolve() == second.resolve() if first.is_dir() else True
 
 
 def _matrices(

@@ -5,6 +5,7 @@ Rows are put in the order of their tasks, so that a task's tokens lie side by si
     tokens    | task 0 ......... | task 1 .... | task 2 ............. |
     W x       one product over all of them
     B A x     one for each slice, added in its place
+    segments  one table, in which each task that trained its own has its own rows
 
 Shapes: T tokens, R rows that heads read, N hidden_size.
 """
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, groupby, pairwise
 from operator import itemgetter
 from typing import Any
@@ -22,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bothways.batching import SeqLens, batches_by_tokens, collate
+from bothways.batching import PackedBatch, SeqLens, batches_by_tokens, collate
 from bothways.errors import InputError
 from bothways.models import loading
 from bothways.models.runner import check_ids, most_tokens
@@ -32,6 +33,7 @@ from bothways.nn.block import Rows
 from bothways.nn.linear import Prepared
 from bothways.nn.lora import LowRank, lora_layers
 
+SEGMENTS = "embeddings.token_type_embeddings.weight"
 Slices = tuple[tuple[int, int, int], ...]
 """(task, first, end) of the slices of a batch, by rows."""
 
@@ -81,7 +83,8 @@ class MixedRunner:
         self._slices = _Slices()
         self._lock = threading.Lock()
         self._versions: Any = None
-        self._body = _body(self.models, self.encoder)
+        self._body, own = _body(self.models, self.encoder)
+        self._segments = [model.base_model.get_parameter(SEGMENTS) for model in self.models.values()] if own else []
 
     def logits(self, rows: Sequence[TaskRow]) -> list[np.ndarray]:
         """What the head of each row's task gives, in the order of the rows.
@@ -111,15 +114,17 @@ class MixedRunner:
             types = [row.token_type_ids or [0] * len(row.input_ids) for row in rows]
         batch = collate([row.input_ids for row in rows], types)
         check_ids(batch, self._body.config)
+        tasks = [self._names.index(row.task) for row in rows]
+        lengths = [len(row.input_ids) for row in rows]
+        batch = self._with_own_segments(batch, tasks, lengths)
         inputs = self._body.packed(batch.to(self.encoder.device))
         places = [self._places(row) for row in rows]
-        lengths, counts = [len(row.input_ids) for row in rows], [len(own) for own in places]
+        counts = [len(own) for own in places]
         read = None
         if counts != lengths:
             starts = accumulate(lengths, initial=0)
             index = torch.tensor([start + p for start, own in zip(starts, places, strict=False) for p in own])
             read = Rows(index.to(self.encoder.device), SeqLens.from_lengths(counts, self.encoder.device))
-        tasks = [self._names.index(row.task) for row in rows]
         self._slices.of = {sum(lengths): _slices(tasks, lengths), sum(counts): _slices(tasks, counts)}
         hidden = self._body.run_body(inputs, rows=read).hidden  # (R, N)
         answers: list[Tensor] = []
@@ -132,6 +137,14 @@ class MixedRunner:
             logits = model.head.logits(model, features)
             answers += list(logits.split(own)) if model.head.reads == "tokens" else list(logits)
         return answers
+
+    def _with_own_segments(self, batch: PackedBatch, tasks: Sequence[int], lengths: Sequence[int]) -> PackedBatch:
+        """The batch with each task's segments counted from its first row in the table of all tasks."""
+        if not self._segments:
+            return batch
+        starts = torch.tensor([0, *(len(table) for table in self._segments)]).cumsum(0)
+        first = starts[tasks].repeat_interleave(torch.tensor(lengths))  # (T,)
+        return replace(batch, token_type_ids=first if batch.token_type_ids is None else first + batch.token_type_ids)
 
     def _places(self, row: TaskRow) -> Sequence[int]:
         """The tokens that the head of a row reads."""
@@ -147,6 +160,10 @@ class MixedRunner:
             raise InputError(f"row {number} has no tokens.")
         if row.token_type_ids is not None and len(row.token_type_ids) != length:
             raise InputError(f"row {number} has {length} tokens and {len(row.token_type_ids)} token types.")
+        known = max(self.models[row.task].config.type_vocab_size, 1)
+        if row.token_type_ids is not None and not 0 <= min(row.token_type_ids) <= max(row.token_type_ids) < known:
+            found = f"{min(row.token_type_ids)} to {max(row.token_type_ids)}"
+            raise InputError(f"row {number} has token types from {found}; the model knows 0 to {known - 1}.")
         if row.positions is None:
             return
         if self.models[row.task].head.reads != "tokens":
@@ -162,14 +179,13 @@ class MixedRunner:
             strays = [name for name, model in self.models.items() if model.shared_encoder is not self.encoder]
             if strays:
                 raise InputError(f"{', '.join(strays)}: the encoder is no longer shared, after training or moving it.")
-            versions = [
-                (p.data_ptr(), p._version)
-                for model in self.models.values()
-                for _, layer in lora_layers(model)
-                for p in (layer.lora_A, layer.lora_B)
-            ]
+            own = [p for m in self.models.values() for _, layer in lora_layers(m) for p in (layer.lora_A, layer.lora_B)]
+            versions = [(p.data_ptr(), p._version) for p in (*own, *self._segments)]
             stack = self._body.encoder
             if versions != self._versions or not stack.is_prepared:
+                if self._segments:
+                    table = torch.cat([table.detach() for table in self._segments])
+                    self._body.embeddings.token_type_embeddings = nn.Embedding.from_pretrained(table)
                 paths = {module: path for path, module in stack.named_modules()}
                 stack.prepare(self.dtype, make=lambda layers, *how, **more: self._product(layers, paths, *how, **more))
                 self._versions = versions
@@ -232,8 +248,8 @@ def _common_encoder(models: Mapping[str, TaskModel]) -> SharedEncoder:
     return encoder
 
 
-def _body(models: Mapping[str, TaskModel], encoder: SharedEncoder) -> EncoderModel:
-    """Embeddings and blocks without LoRA, on the shared weights.
+def _body(models: Mapping[str, TaskModel], encoder: SharedEncoder) -> tuple[EncoderModel, bool]:
+    """Embeddings and blocks without LoRA, on the shared weights; and whether a model tells segments in its own way.
 
     Raises:
         InputError: a model that has weights of its own there, settings of its own, or no head.
@@ -245,11 +261,15 @@ def _body(models: Mapping[str, TaskModel], encoder: SharedEncoder) -> EncoderMod
     with torch.device("meta"):
         body = first.base_class(first.config, add_pooling_layer=False, nested=True)
     encoder.fill(body)
+    own_segments = False
     for name, model in models.items():
         own = dict(model.base_model.named_parameters())
         changed = [path for path, p in body.named_parameters() if own[path].data_ptr() != p.data_ptr()]
+        if SEGMENTS in changed:
+            own_segments = True
+            changed.remove(SEGMENTS)
         specs = [[block.spec for block in layer] for layer in model.base_model.encoder.sequence()]
         if changed or specs != [[block.spec for block in layer] for layer in body.encoder.sequence()]:
             what = changed[0] if changed else "settings"
             raise InputError(f"{name} has {what} of its own in the encoder: it cannot run in a mixed batch.")
-    return body.eval()
+    return body.eval(), own_segments

@@ -256,6 +256,11 @@ class SelfAttention(nn.Module):
             q_lens, k_lens = source.cache.queries(sight.lens.lengths), source.cache.lens
         return self._attend(q, k, v, q_lens, k_lens, replace(sight, bias=None))
 
+    @property
+    def has_plain_projections(self) -> bool:
+        """Whether queries, keys and values are no more than products, which may be joined into one."""
+        return is_foldable(self.query) and is_foldable(self.key) and is_foldable(self.value)
+
     def _heads(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (-1, self.head_dim))
 
@@ -283,7 +288,7 @@ class SelfAttention(nn.Module):
         if rows is not None:
             return self.query(x.index_select(0, rows.index)), self.key(x), self.value(x)
         layers = (self.query, self.key, self.value)
-        if self.prepared is not None and all(is_foldable(layer) for layer in layers):
+        if self.prepared is not None and self.has_plain_projections:
             joined = self.prepared(x)
         elif len(x) >= JOIN_FROM and all(is_plain(layer) for layer in layers):
             bias = None if self.query.bias is None else torch.cat([m.bias for m in layers])

@@ -173,7 +173,7 @@ class TransformerStack(Opened):
         for block in dict.fromkeys(order):
             attention = block.attention.self
             projections = [attention.query, attention.key, attention.value]
-            together = all(is_foldable(layer) for layer in projections)
+            together = attention.has_plain_projections
             attention.prepared = make(projections, dtype, blocks=blocks) if together else None
             # the last layer may compute queries of some tokens only, and then uses its projections one by one
             joined = projections if together and block is not order[-1] else []
@@ -212,8 +212,12 @@ class TransformerStack(Opened):
         return self.relative_positions(max(longest, 1))
 
     def _current_versions(self) -> tuple[tuple[int, int], ...]:
-        """Changes when a parameter is replaced, moved, cast or written to."""
-        return tuple((p.data_ptr(), p._version) for p in _parameters(self))
+        """Changes when a parameter is replaced, moved, cast or written to, or a joined projection gets a hook."""
+        blocks = [block for blocks in self.sequence() for block in blocks]
+        asked = [
+            id(b) for b in blocks if isinstance(b, TransformerBlock) and not b.attention.self.has_plain_projections
+        ]
+        return (*((p.data_ptr(), p._version) for p in _parameters(self)), *((one, 0) for one in asked))
 
 
 class SharedStack(TransformerStack):

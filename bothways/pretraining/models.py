@@ -14,7 +14,7 @@ import torch
 from bothways.errors import BothwaysError, ConfigError, UsageError, nearest
 from bothways.families import FAMILIES, family_of
 from bothways.files import read_json
-from bothways.models.adapters import add_lora
+from bothways.models.adapters import add_lora, go_on_with_lora
 from bothways.models.auto import AutoConfig, model_class
 from bothways.models.causal_models import check_direction
 from bothways.pretraining.goal_table import FAMILY_OF, GOALS, WORDS
@@ -77,20 +77,19 @@ def known_model(directory: Path, goal: type[Goal], seed: int, lora: int | None) 
     Raises:
         UsageError: its family has no head for the objective, or LoRA does not fit.
     """
-    if lora is not None and is_adapter(directory):
-        raise UsageError(
-            f"--lora needs a whole model, and {directory} is an adapter. Start from its encoder, or drop --lora."
-        )
     torch.manual_seed(seed)
     config = AutoConfig.from_pretrained(directory)
-    model = class_for(config, goal).from_pretrained(directory, config=config)
+    model = class_for(config, goal).from_pretrained(directory, config=config, merge=lora is None)
     if issubclass(goal, ReplacedWords):
         other = directory / "generator"
         own = model_class(config.model_type, MaskedWords.model_task)
         return _pair(model, config, own.from_pretrained(other) if other.is_dir() else None)
     if lora is not None:
         try:
-            add_lora(model, r=lora, targets=LORA_TARGETS)
+            if is_adapter(directory):
+                go_on_with_lora(model, r=lora)
+            else:
+                add_lora(model, r=lora, targets=LORA_TARGETS)
         except BothwaysError as problem:
             raise UsageError(f"--lora {lora}: {problem}") from None
     return model

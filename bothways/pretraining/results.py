@@ -140,7 +140,10 @@ def measure_words(goal: Goal, found: Sequence[str] | dict[str, float]) -> dict[s
 
 def _write_model(place: Path, prepared: Any) -> None:
     model = prepared.model
-    if any(True for _ in lora_layers(model)):
+    if model.adapter is not None:
+        save_adapter(model, place)
+        prepared.tokenizer.save_pretrained(place)
+    elif any(True for _ in lora_layers(model)):
         name = str(prepared.options["model"])
         if Path(name).is_dir():
             name = str(Path(name).absolute())  # it was relative to the working directory

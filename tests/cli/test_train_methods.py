@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
-from bothways import AutoConfig, AutoModelForSequenceClassification, BertConfig, BertForSequenceClassification, pipeline
+from bothways import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForSequenceClassification,
+    BertConfig,
+    BertForSequenceClassification,
+    pipeline,
+)
 from tests.conftest import json_lines, sentences
 
 
@@ -87,10 +95,60 @@ def test_lora_targets_that_say_nothing(refused):
     assert "--lora 2: no linear layer" in refused("--lora", 2, "--lora-targets", "query,none")
 
 
-def test_lora_on_an_adapter_is_refused(train, command, reviews, tmp_path):
-    output, *_ = train("--lora", 2, *FAST)
-    code, _, err = command("train", reviews, "-o", tmp_path / "two", "--model", output, "--lora", 2)
-    assert code == 2 and "is an adapter. Start from its encoder, or drop --lora." in " ".join(err.split())
+def test_an_adapter_goes_on(train, command, reviews, tiny_model, tmp_path):
+    encoder = shutil.copytree(tiny_model, tmp_path / "encoder")
+    first, *_ = train("--lora", 2, "--epochs", 1, "--learning-rate", "1e-4", model=encoder)
+    settings = (first / "adapter_config.json").read_text()
+    (first / "adapter_config.json").write_text(settings.replace(json.dumps(str(encoder)), '"../encoder"'))
+    second = tmp_path / "second"
+    code, _, err = command("train", reviews, "-o", second, "--model", first, "--lora", 2, *FAST)
+    assert code == 0, err
+    further = json.loads((second / "adapter_config.json").read_text())
+    assert further == {**json.loads(settings), "base_model_name_or_path": "../encoder"}
+    before, after = (
+        AutoModelForSequenceClassification.from_pretrained(place, merge=False) for place in (first, second)
+    )
+    changed = {name for name, p in after.named_parameters() if not torch.equal(p, before.get_parameter(name))}
+    assert changed == {name for name, p in before.named_parameters() if p.requires_grad}
+    assert any("lora_A" in name for name in changed) and "classifier.weight" in changed
+
+    code, _, err = command("train", reviews, "-o", tmp_path / "x", "--model", first, "--lora", 3)
+    assert code == 2 and "--lora 3: the adapter has the rank 2, which cannot change" in " ".join(err.split())
+    code, _, err = command(
+        "train", reviews, "-o", tmp_path / "x", "--model", first, "--lora", 2, "--lora-targets", "key"
+    )
+    assert code == 2 and "have LoRA already: drop --lora-targets" in " ".join(err.split())
+
+
+def test_an_adapter_goes_on_with_labels_of_its_own(train, command, tmp_path):
+    first, *_ = train("--lora", 2, "--epochs", 1)
+    rows = [
+        f"{text} {i},{label}" for text, label in (("a fine day", "x"), ("poor", "y"), ("so", "z")) for i in range(6)
+    ]
+    (tmp_path / "three.csv").write_text("\n".join(["text,label", *rows]))
+    second = tmp_path / "second"
+    code, _, err = command("train", tmp_path / "three.csv", "-o", second, "--model", first, "--lora", 2, *FAST)
+    assert code == 0, err
+    model = AutoModelForSequenceClassification.from_pretrained(second, merge=False)
+    assert model.config.num_labels == 3 and model.classifier.weight.requires_grad
+    assert len(pipeline("text-classification", model=second, top_k=None)(["a fine day"])[0]) == 3
+
+
+def test_lora_on_pairs_trains_the_vectors_that_tell_them_apart(train, command, tiny_model, tmp_path):
+    rows = [{"text_a": a, "text_b": b, "label": a == b} for a in "abcdef" for b in "abcdef"]
+    (tmp_path / "pairs.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    options = ("--text-column", "text_a,text_b", "--model", tiny_model, "--lora", 2, *FAST)
+    code, _, err = command("train", tmp_path / "pairs.jsonl", "-o", tmp_path / "adapter", *options)
+    assert code == 0, err
+    settings = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
+    assert "bert.embeddings.token_type_embeddings" in settings["modules_to_save"]
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "adapter")
+    own = AutoModel.from_pretrained(tiny_model).embeddings.token_type_embeddings.weight
+    moved = (model.bert.embeddings.token_type_embeddings.weight - own).abs().amax(1)
+    assert bool((moved > 1e-4).all())
+    single, *_ = train("--lora", 2, *FAST)
+    settings = json.loads((single / "adapter_config.json").read_text())
+    assert not any("token_type" in name for name in settings["modules_to_save"])
 
 
 def test_freeze_leaves_an_ordinary_model_with_the_encoder_it_had(train, tiny_model, command, reviews):

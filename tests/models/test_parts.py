@@ -151,6 +151,24 @@ class Twice(torch.nn.Module):
 
 
 @pytest.mark.parametrize("name", ["bert", "modernbert", "gpt2"])
+def test_a_projection_that_is_hooked_or_wrapped_after_a_pipeline_prepared_the_model(name):
+    model = tiny_pair(name, "base")[1]
+    inputs = tiny_inputs(name)
+    plain = model(**inputs)[0]
+    model.prepare_for_inference(torch.bfloat16)
+    attention = next(m for m in model.modules() if hasattr(m, "query") and hasattr(m, "key"))
+    seen = []
+    handle = attention.query.register_forward_hook(lambda module, given, output: seen.append(output.dtype))
+    with torch.no_grad():
+        torch.testing.assert_close(model(**inputs)[0], plain, atol=1e-5, rtol=0)
+        assert seen == [torch.float32]
+        handle.remove()
+        model.prepare_for_inference(torch.bfloat16)
+        attention.key = torch.nn.Sequential(attention.key)
+        torch.testing.assert_close(model(**inputs)[0], plain, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["bert", "modernbert", "gpt2"])
 def test_a_layer_that_a_program_wraps_or_hooks(name):
     model = tiny_pair(name, "base")[1]
     inputs = tiny_inputs(name)

@@ -214,11 +214,17 @@ def test_what_is_written_is_what_was_judged(words):
     assert measured_again(words, found, model) == pytest.approx(found.measures, rel=1e-6)
 
 
-def test_an_adapter_goes_on_as_a_whole_model_and_not_under_another_one(words, learned, tmp_path):
+def test_an_adapter_goes_on_as_one_or_as_a_whole_model(words, learned, tmp_path):
     options = {"steps": 2, "learning_rate": 5e-3, **QUICK}
     first = pretrain(words.data, tmp_path / "first", model=learned.directory, lora=2, **options).directory
-    with pytest.raises(UsageError, match=r"--lora needs a whole model, and .*first is an adapter"):
-        pretrain(words.data, tmp_path / "second", model=first, lora=2, **options)
+    with pytest.raises(UsageError, match=r"--lora 4: the adapter has the rank 2, which cannot change"):
+        pretrain(words.data, tmp_path / "none", model=first, lora=4, **options)
+    further = pretrain(words.data, tmp_path / "further", model=first, lora=2, **options).directory
+    settings = [(place / "adapter_config.json").read_text() for place in (first, further)]
+    assert settings[0] == settings[1]
+    before, after = (bothways.AutoModelForMaskedLM.from_pretrained(place, merge=False) for place in (first, further))
+    changed = {name for name, p in after.named_parameters() if not torch.equal(p, before.get_parameter(name))}
+    assert changed and all("lora_" in name or name.startswith("cls.") for name in changed)
     whole = pretrain(words.data, tmp_path / "second", model=first, **options).directory
     bothways.AutoModelForMaskedLM.from_pretrained(whole)
     assert (whole / "model.safetensors").is_file()
