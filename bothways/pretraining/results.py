@@ -140,14 +140,14 @@ def measure_words(goal: Goal, found: Sequence[str] | dict[str, float]) -> dict[s
 
 def _write_model(place: Path, prepared: Any) -> None:
     model = prepared.model
+    if not any(True for _ in lora_layers(model)):
+        write_checkpoint(place, model, prepared.tokenizer)
+        return
     if model.adapter is not None:
         save_adapter(model, place)
-        prepared.tokenizer.save_pretrained(place)
-    elif any(True for _ in lora_layers(model)):
+    else:
         name = str(prepared.options["model"])
         if Path(name).is_dir():
             name = str(Path(name).absolute())  # it was relative to the working directory
         save_adapter(model, place, base_name=name, base_sha256=prepared.facts["sha256"])
-        prepared.tokenizer.save_pretrained(place)
-    else:
-        write_checkpoint(place, model, prepared.tokenizer)
+    prepared.tokenizer.save_pretrained(place)
