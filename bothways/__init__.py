@@ -39,7 +39,7 @@ _AUTO = (
     "AutoModel",
     "AutoModelForCausalLM",
     "AutoModelForSeq2SeqLM",
-    "AutoModelForPreTraining",
+    *("AutoModelForPreTraining", "AutoModelWithLMHead"),
     "AutoModelForMaskedLM",
     "AutoModelForNextSentencePrediction",
     "AutoModelForSequenceClassification",

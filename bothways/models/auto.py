@@ -135,6 +135,8 @@ def _family_said(values: dict[str, Any], name: str) -> Family:
 
 class _AutoClass:
     task: ClassVar[str]
+    next_best: ClassVar[tuple[str, ...]] = ()
+    """Heads to take where a family does not have that one, the first that it has."""
 
     def __init__(self) -> None:
         name = type(self).__name__
@@ -147,7 +149,7 @@ class _AutoClass:
         if not isinstance(config, PretrainedConfig):
             routes = {k: kwargs[k] for k in (*ROUTES, "subfolder") if k in kwargs}
             config = AutoConfig.from_pretrained(config or pretrained_model_name_or_path, **routes)
-        return model_class(config.model_type, cls.task).from_pretrained(pretrained_model_name_or_path, **kwargs)
+        return cls._class_for(config.model_type).from_pretrained(pretrained_model_name_or_path, **kwargs)
 
     @classmethod
     def register(
@@ -171,7 +173,12 @@ class _AutoClass:
     @classmethod
     def from_config(cls, config: PretrainedConfig, **options: Any) -> Any:
         """A model with random weights. Options as for ``PreTrainedModel.from_config``."""
-        return model_class(config.model_type, cls.task).from_config(config, **options)
+        return cls._class_for(config.model_type).from_config(config, **options)
+
+    @classmethod
+    def _class_for(cls, model_type: str) -> type[PreTrainedModel]:
+        tasks = (cls.task, *cls.next_best)
+        return model_class(model_type, next((task for task in tasks if (model_type, task) in MODEL_CLASSES), cls.task))
 
 
 class AutoModel(_AutoClass):
@@ -179,7 +186,17 @@ class AutoModel(_AutoClass):
 
 
 class AutoModelForPreTraining(_AutoClass):
+    """The heads that a family was pretrained with: several, or the one that gives words."""
+
     task = "pretraining"
+    next_best = ("seq2seq-lm", "masked-lm", "causal-lm")
+
+
+class AutoModelWithLMHead(_AutoClass):
+    """The head that gives words, whichever a family has. Programs from before there were three classes use it."""
+
+    task = "seq2seq-lm"
+    next_best = ("masked-lm", "causal-lm")
 
 
 class AutoModelForCausalLM(_AutoClass):

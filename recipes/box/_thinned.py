@@ -9,14 +9,37 @@ the vectors of the segments, of which the encoder had only ever used one, 0.72.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from bothways import AutoConfig, add_lora, save_adapter
+from bothways import AutoConfig, add_lora, save_adapter, train
 from bothways.models.auto import MODEL_CLASSES
 from bothways.nn.lora import lora_layers
-from recipes.box._common import ALL_LAYERS, ENCODER
+from recipes.box._common import ALL_LAYERS, ENCODER, Recipe, prepared_place
+
+
+def begun(
+    recipe: Recipe,
+    files: Sequence[Path],
+    evaluation: Path,
+    output: Path,
+    *,
+    encoder: str | Path = ENCODER,
+    **settings: Any,
+) -> Path:
+    """Train a whole model, which is left alone where it lies already, and give its adapter, for ``make`` to go on with.
+
+    Args:
+        output: of the recipe's run; the whole model lies beside it.
+        **settings: of ``train``.
+    """
+    whole = output.with_name(f"{output.name}.whole")
+    if not (whole / "bothways.json").is_file():
+        train(files, whole, evaluation=evaluation, task=recipe.task, model=encoder, say=print, **settings)
+    return thinned(whole, prepared_place(output) / "thinned", rank=recipe.rank, encoder=encoder)
 
 
 @torch.no_grad()

@@ -26,14 +26,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bothways import train
 from bothways.data.squad import QuestionExample, load_questions
 from bothways.evaluation.intervals import bootstrap_interval
 from bothways.files import write_text
 from bothways.metrics.question_answering import answer_exact, answer_f1
 from recipes._common import data_file
-from recipes.box._common import ENCODER, Held, Recipe, Source, make, options, pipeline_for, prepared_place, samples
-from recipes.box._thinned import thinned
+from recipes.box._common import Held, Recipe, Source, make, options, pipeline_for, samples
+from recipes.box._thinned import begun
 
 BOTH = {"f1": "answer F1", "exact": "exact match"}
 LEARNED, CHOSEN = 0.1, 0.5
@@ -167,17 +166,9 @@ RECIPE = Recipe(
 def main() -> None:
     """Make the adapter."""
     args = options(__doc__ or "", minutes=40)
-    start = thinned(whole_model(args.data, args.output), prepared_place(args.output) / "thinned", rank=RECIPE.rank)
+    files = [data_file(args.data, "squad", f"{name}.json.gz") for name in ("train-v1.1", "dev-v1.1-part")]
+    start = begun(RECIPE, files[:1], files[1], args.output, epochs=1)
     make(RECIPE, args.data, args.output, minutes=args.minutes, box=args.box, encoder=start)
-
-
-def whole_model(data: Path, output: Path) -> Path:
-    """All of the encoder, trained on SQuAD 1.1 for one epoch; left alone where it lies there already."""
-    place = output.with_name(f"{output.name}.whole")
-    if not (place / "bothways.json").is_file():
-        files = [data_file(data, "squad", f"{name}.json.gz") for name in ("train-v1.1", "dev-v1.1-part")]
-        train(files[0], place, evaluation=files[1], task=RECIPE.task, model=ENCODER, epochs=1, say=print)
-    return place
 
 
 if __name__ == "__main__":

@@ -6,10 +6,14 @@ from dataclasses import replace
 
 import pytest
 import torch
+import transformers
 from torch.nn.utils.rnn import pad_sequence
+from transformers.models.auto import modeling_auto
 
 import bothways
 from bothways.batching import PackedBatch, SeqLens
+from bothways.models.auto import MODEL_CLASSES
+from tests.models.reference import TINY
 
 SIZES = {
     "vocab_size": 50,
@@ -120,3 +124,20 @@ def test_gradients_are_those_of_the_padded_form(kind):
     assert set(found[0]) == set(found[1])
     for name, gradient in found[0].items():
         torch.testing.assert_close(gradient, found[1][name], atol=1e-6, rtol=1e-5, msg=name)
+
+
+MAPPINGS = {
+    "AutoModelForPreTraining": "MODEL_FOR_PRETRAINING_MAPPING",
+    "AutoModelWithLMHead": "MODEL_WITH_LM_HEAD_MAPPING",
+}
+
+
+@pytest.mark.parametrize("name", MAPPINGS)
+@pytest.mark.parametrize("model_type", sorted(TINY))
+def test_the_head_that_a_family_was_pretrained_with(model_type, name):
+    ours = MODEL_CLASSES[model_type, "base"].config_class(**TINY[model_type])
+    theirs = getattr(transformers, type(ours).__name__)(**TINY[model_type])
+    if type(theirs) not in getattr(modeling_auto, MAPPINGS[name]):
+        pytest.skip(f"the reference has no {model_type} there")
+    made = getattr(bothways, name).from_config(ours)
+    assert type(made).__name__ == getattr(modeling_auto, MAPPINGS[name])[type(theirs)].__name__
