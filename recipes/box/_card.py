@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,7 @@ def make_card(
     calibration: Calibration,
     answers: list[dict[str, Any]],
     remarks: Sequence[str],
+    began: str = "",
 ) -> dict[str, Any]:
     """The facts.
 
@@ -54,6 +55,7 @@ def make_card(
         manifest: ``bothways.json`` of the run.
         scores: of the adapter as it lies in the box; the first is the main one.
         answers: to our own samples, each with ``input``, ``expected``, ``answer`` and ``score``.
+        began: a sentence on what was trained before the run.
     """
     boxed, encoder, training = find_boxed(name), recorded_encoder(adapter), manifest["training"]
     assert boxed is not None
@@ -71,8 +73,8 @@ def make_card(
         "command": command,
         "data": sources,
         "settings": {
-            "rank": settings["r"],
-            "alpha": settings["lora_alpha"],
+            "rank": _ranks(settings),
+            "alpha": "twice the rank",
             "layers": "all",
             **{name: value for name, value in manifest["settings"].items() if isinstance(value, (int, float, str))},
         },
@@ -86,6 +88,7 @@ def make_card(
         "calibration": asdict(calibration),
         "answers": answers,
         "remarks": list(remarks),
+        **({"began": began} if began else {}),
         "versions": manifest["versions"],
     }
 
@@ -136,10 +139,17 @@ def card_page(card: dict[str, Any]) -> str:
         "",
         "## Training",
         "",
+        *([card["began"], ""] if "began" in card else []),
         *(f"- {name.replace('_', ' ')}: {_shown(value)}" for name, value in {**card["settings"], **training}.items()),
         f"- versions: {', '.join(f'{name} {version}' for name, version in card['versions'].items())}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _ranks(settings: Mapping[str, Any]) -> int | str:
+    """One number, or the least and the most of the layers."""
+    ranks = {settings["r"], *settings["rank_pattern"].values()}
+    return settings["r"] if len(ranks) == 1 else f"{min(ranks)} to {max(ranks)}, by layer"
 
 
 def _cell(value: Any) -> str:

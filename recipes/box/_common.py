@@ -22,7 +22,7 @@ from bothways.directories import publishing
 from bothways.errors import BothwaysError
 from bothways.files import read_json, write_json, write_text
 from bothways.models.auto import MODEL_CLASSES
-from bothways.resolver.adapters import is_adapter, recorded_encoder
+from bothways.resolver.adapters import adapter_settings, recorded_encoder
 from bothways.resolver.box import CARD, box_directory, find_boxed
 from recipes.box._card import Calibration, card_page, expected_error, make_card
 
@@ -63,18 +63,20 @@ class Recipe:
 
     Attributes:
         task: of ``train``.
-        rank: of LoRA; half precision leaves room for about 22 beside a small head.
+        rank: of LoRA; half precision leaves room for about 22 beside a small head. None where the adapter that it
+            begins with decides.
         prepare: (data directory, directory for files) to the training files, the file that chooses the epoch, and those
             to score on, the first of which is the main one.
         main, further: (data directory, adapter) to scores of another kind than ``bothways evaluate`` has, before and
             behind its own.
         calibrate: (held files, pipeline) to confidences and whether each was right.
         answer: asks the samples.
+        began: a sentence on what was trained before the run, if anything.
     """
 
     name: str
     task: str
-    rank: int
+    rank: int | None
     settings: Mapping[str, Any]
     sources: tuple[Source, ...]
     prepare: Callable[[Path, Path], tuple[list[Path], Path, list[Held]]]
@@ -83,6 +85,7 @@ class Recipe:
     main: Callable[[Path, Path], list[dict[str, Any]]] = lambda data, adapter: []
     further: Callable[[Path, Path], list[dict[str, Any]]] = lambda data, adapter: []
     remarks: tuple[str, ...] = ()
+    began: str = ""
     pipeline_options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -109,7 +112,8 @@ def make(
         data: directory of data sets.
         output: of the run; prepared files lie beside it.
         box: the adapter goes into its directory of the recipe's name.
-        encoder: to train on; the cards of the package are about ``minilm-l6``. An adapter goes on.
+        encoder: to train on, ``minilm-l6`` for the cards of the package; of a recipe without a rank an adapter, which
+            goes on.
 
     Returns:
         The adapter's directory.
@@ -121,8 +125,8 @@ def make(
         evaluation=chooses,
         task=recipe.task,
         model=encoder,
-        lora=recipe.rank,
-        lora_targets=None if is_adapter(Path(encoder)) else ALL_LAYERS,
+        lora=adapter_settings(Path(encoder))["r"] if recipe.rank is None else recipe.rank,
+        lora_targets=None if recipe.rank is None else ALL_LAYERS,
         minutes=minutes,
         say=print,
         **recipe.settings,
@@ -149,6 +153,7 @@ def finish(recipe: Recipe, data: Path, output: Path, box: Path, held: list[Held]
         calibration=Calibration(data=on, count=len(pairs), error=expected_error(pairs)),
         answers=recipe.answer(pipe),
         remarks=recipe.remarks,
+        began=recipe.began,
     )
     write_json(target / CARD, card)
     write_text(target / "README.md", card_page(card))

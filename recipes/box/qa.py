@@ -140,8 +140,8 @@ def answer(pipe: Any) -> list[dict[str, Any]]:
 RECIPE = Recipe(
     name="minilm-l6-qa",
     task="question-answering",
-    rank=22,
-    settings={"epochs": 1, "learning_rate": 1e-3, "batch_size": 16, "warmup": 0.06, "dropout": 0.0},
+    rank=None,
+    settings={"epochs": 1, "learning_rate": 5e-4, "batch_size": 16, "warmup": 0.06, "dropout": 0.0},
     sources=(
         Source(name="SQuAD 1.1", used="training (train), scores (24 articles of dev)", licence="CC BY-SA 4.0"),
         Source(
@@ -154,6 +154,8 @@ RECIPE = Recipe(
     calibrate=calibrate,
     answer=answer,
     main=always_answering,
+    began="First all of the encoder learned for one epoch of SQuAD 1.1, whose questions have an answer; "
+    "the adapter began with the largest parts of what that had changed.",
     remarks=(
         "It has learned no question that was written to mislead: 'no answer' is learned from questions beside other "
         "paragraphs of their article.",
@@ -165,9 +167,9 @@ RECIPE = Recipe(
 
 def main() -> None:
     """Make the adapter."""
-    args = options(__doc__ or "", minutes=40)
+    args = options(__doc__ or "", minutes=24)
     files = [data_file(args.data, "squad", f"{name}.json.gz") for name in ("train-v1.1", "dev-v1.1-part")]
-    start = begun(RECIPE, files[:1], files[1], args.output, epochs=1)
+    start, _ = begun(RECIPE, files[:1], files[1], args.output, epochs=1)
     make(RECIPE, args.data, args.output, minutes=args.minutes, box=args.box, encoder=start)
 
 
