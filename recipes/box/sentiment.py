@@ -5,24 +5,11 @@ python -m recipes.box.sentiment --data DIR --output DIR
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from recipes._common import data_file
-from recipes.box._common import (
-    Held,
-    Recipe,
-    Source,
-    json_rows,
-    make,
-    options,
-    prepared_place,
-    samples,
-    top_labels,
-    write_rows,
-)
-from recipes.box._thinned import begun
+from recipes.box._common import Held, Recipe, Source, json_rows, make, options, samples, top_labels, write_rows
 
 ACCURACY = {"accuracy": "accuracy"}
 NAMES = ("NEGATIVE", "POSITIVE")
@@ -30,9 +17,6 @@ REVIEWS_APART = 3
 """Every third review of IMDB is taken: whole reviews cost twenty times as much as phrases."""
 HELD_APART = 7
 """Of these every seventh is to score on."""
-SHAPE = {"batch_size": 32, "max_length": 128, "warmup": 0.06}
-WHOLE = SHAPE | {"epochs": 2, "learning_rate": 1e-4}
-"""Of the whole model, from which the adapter begins and whose answers it learns, too."""
 
 
 def prepare(data: Path, place: Path) -> tuple[list[Path], Path, list[Held]]:
@@ -81,8 +65,8 @@ def answer(pipe: Any) -> list[dict[str, Any]]:
 RECIPE = Recipe(
     name="minilm-l6-sentiment",
     task="text-classification",
-    rank=None,
-    settings=SHAPE | {"epochs": 1, "learning_rate": 5e-4, "dropout": 0.0},
+    rank=20,
+    settings={"epochs": 3, "learning_rate": 1e-3, "batch_size": 32, "max_length": 192, "warmup": 0.06},
     sources=(
         Source(
             name="SST-2 (Stanford Sentiment Treebank)",
@@ -98,8 +82,6 @@ RECIPE = Recipe(
     prepare=prepare,
     calibrate=calibrate,
     answer=answer,
-    began="First all of the encoder learned, for two epochs; the adapter began with the largest parts of "
-    "what that had changed, and learned that model's answers beside the labels.",
     remarks=(
         "It has learned from English film reviews only, and knows no third answer: a text without an opinion gets one "
         "all the same.",
@@ -110,11 +92,8 @@ RECIPE = Recipe(
 
 def main() -> None:
     """Make the adapter."""
-    args = options(__doc__ or "", minutes=15)
-    files, chooses, _ = prepare(args.data, prepared_place(args.output))
-    start, whole = begun(RECIPE, files, chooses, args.output, **WHOLE)
-    taught = replace(RECIPE, settings=dict(RECIPE.settings) | {"teacher": str(whole)})
-    make(taught, args.data, args.output, minutes=args.minutes, box=args.box, encoder=start)
+    args = options(__doc__ or "", minutes=90)
+    make(RECIPE, args.data, args.output, minutes=args.minutes, box=args.box)
 
 
 if __name__ == "__main__":
