@@ -80,7 +80,9 @@ def test_an_encoded_source_is_refused():
 def test_training_says_what_is_missing(tiny_model):
     _, masked = tiny_pair("bert", "masked-lm")
     with pytest.raises(InputError, match="bert reads in both directions"):
-        load_learner(tiny_model, SimpleNamespace(configuration=dict, model_task="causal-lm"), 0, Processes())
+        load_learner(
+            tiny_model, SimpleNamespace(configuration=dict, model_task="causal-lm"), 0, Processes(), merge=True
+        )
     with pytest.raises(UsageError, match="bert reads in both directions"):
         new_model(masked.config, NextWords, 0)
 
