@@ -160,7 +160,7 @@ class MixedRunner:
             raise InputError(f"row {number} has no tokens.")
         if row.token_type_ids is not None and len(row.token_type_ids) != length:
             raise InputError(f"row {number} has {length} tokens and {len(row.token_type_ids)} token types.")
-        known = max(self.models[row.task].config.type_vocab_size, 1)
+        known = max(getattr(self.models[row.task].config, "type_vocab_size", 0), 1)  # some families know none
         if row.token_type_ids is not None and not 0 <= min(row.token_type_ids) <= max(row.token_type_ids) < known:
             found = f"{min(row.token_type_ids)} to {max(row.token_type_ids)}"
             raise InputError(f"row {number} has token types from {found}; the model knows 0 to {known - 1}.")

@@ -10,7 +10,19 @@ import numpy as np
 import pytest
 import torch
 
-from bothways import AutoModel, AutoModelForSequenceClassification, AutoTokenizer, MixedRunner, TaskRow, shared_model
+from bothways import (
+    AutoModel,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    DistilBertConfig,
+    DistilBertForSequenceClassification,
+    DistilBertModel,
+    MixedRunner,
+    TaskRow,
+    add_lora,
+    save_adapter,
+    shared_model,
+)
 from bothways.errors import InputError
 from bothways.models.runner import PackedRunner
 from bothways.models.shared_encoder import _ENCODERS
@@ -214,6 +226,21 @@ def test_chosen_positions_and_token_types(filled_box, loaded):
         same([answer], [expected.numpy()])
 
 
+def test_a_family_without_segments(tmp_path):
+    torch.manual_seed(0)
+    sizes = {"dim": 16, "n_layers": 1, "n_heads": 2, "hidden_dim": 24, "vocab_size": 50, "max_position_embeddings": 20}
+    DistilBertModel(DistilBertConfig(**sizes)).save_pretrained(tmp_path / "encoder")
+    model = DistilBertForSequenceClassification.from_pretrained(tmp_path / "encoder", num_labels=3)
+    add_lora(model, r=2)
+    changed(model, 0)
+    save_adapter(model, tmp_path / "adapter")
+    runner = MixedRunner({"only": shared_model(tmp_path / "adapter")})
+    (expected,) = PackedRunner(model.eval()).sequence_logits([IDS[0]])
+    same(runner.logits([TaskRow(task="only", input_ids=IDS[0])]), [expected])
+    with pytest.raises(InputError, match="token types from 0 to 1; the model knows 0 to 0"):
+        runner.logits([TaskRow(task="only", input_ids=[2, 3], token_type_ids=[0, 1])])
+
+
 def test_changed_segments_are_seen(loaded):
     runner = MixedRunner(loaded)
     row = TaskRow(task="nli", input_ids=IDS[2], token_type_ids=[0] * 4 + [1] * 4)
@@ -318,8 +345,6 @@ def test_models_that_share_nothing(filled_box, loaded, tiny_model):
 
 
 def test_what_an_adapter_changed_besides_lora_keeps_it_out(filled_box, tiny_model, tmp_path):
-    from bothways import add_lora, save_adapter
-
     model = HEADS["ner"].from_pretrained(tiny_model, num_labels=5)
     add_lora(model, r=2)
     norm = model.bert.encoder.layer[0].output.LayerNorm
