@@ -3,8 +3,8 @@
     python -m recipes.box.qa --data DIR --output DIR
 
 One epoch of SQuAD 1.1 trains a whole model; an adapter takes over the largest parts of what it learned and goes on, now
-also with questions that have no answer. (An adapter that began with nothing found 0.754 where this one finds more, and
-the time went into what the whole model learns as fast.)
+also with questions that have no answer. (One that began with nothing found 0.754 after 72 minutes; this one finds
+0.788, the whole model 0.806.)
 
 All paragraphs of the catalogue's part of SQuAD 2.0 stand in its development part of SQuAD 1.1, too. To train on the one
 would be to train on what the other scores: half of its articles choose the epoch and how sure "no answer" must be, the
