@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from bothways.batching import PackedBatch, SeqLens, batches_by_tokens, collate
 from bothways.errors import InputError
 from bothways.models import loading
+from bothways.models.adapters import SEGMENTS
 from bothways.models.runner import check_ids, most_tokens
 from bothways.models.shared_encoder import SharedEncoder
 from bothways.models.task_models import EncoderModel, TaskModel
@@ -33,7 +34,7 @@ from bothways.nn.block import Rows
 from bothways.nn.linear import Prepared
 from bothways.nn.lora import LowRank, lora_layers
 
-SEGMENTS = "embeddings.token_type_embeddings.weight"
+OWN_SEGMENTS = f"embeddings.{SEGMENTS}.weight"
 Slices = tuple[tuple[int, int, int], ...]
 """(task, first, end) of the slices of a batch, by rows."""
 
@@ -84,7 +85,7 @@ class MixedRunner:
         self._lock = threading.Lock()
         self._versions: Any = None
         self._body, own = _body(self.models, self.encoder)
-        self._segments = [model.base_model.get_parameter(SEGMENTS) for model in self.models.values()] if own else []
+        self._segments = [model.base_model.get_parameter(OWN_SEGMENTS) for model in self.models.values()] if own else []
 
     def logits(self, rows: Sequence[TaskRow]) -> list[np.ndarray]:
         """What the head of each row's task gives, in the order of the rows.
@@ -265,9 +266,9 @@ def _body(models: Mapping[str, TaskModel], encoder: SharedEncoder) -> tuple[Enco
     for name, model in models.items():
         own = dict(model.base_model.named_parameters())
         changed = [path for path, p in body.named_parameters() if own[path].data_ptr() != p.data_ptr()]
-        if SEGMENTS in changed:
+        if OWN_SEGMENTS in changed:
             own_segments = True
-            changed.remove(SEGMENTS)
+            changed.remove(OWN_SEGMENTS)
         specs = [[block.spec for block in layer] for layer in model.base_model.encoder.sequence()]
         if changed or specs != [[block.spec for block in layer] for layer in body.encoder.sequence()]:
             what = changed[0] if changed else "settings"

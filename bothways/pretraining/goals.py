@@ -54,11 +54,13 @@ class Goal(ABC):
         model_task: the head of a model that learns so.
         measures: what validation tells besides the loss: names, and words for people.
         asks_always: something is asked also where no token is.
+        has_pairs: its rows have second texts.
     """
 
     model_task: ClassVar[str]
     measures: ClassVar[dict[str, str]]
     asks_always: ClassVar[bool] = False
+    has_pairs: ClassVar[bool] = False
 
     def __init__(self, tokenizer: Any, settings: GoalSettings) -> None:
         self.tokenizer, self.settings = tokenizer, settings

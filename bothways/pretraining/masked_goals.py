@@ -32,7 +32,6 @@ class MaskedWords(Goal):
 
     model_task = "masked-lm"
     measures: ClassVar[dict[str, str]] = {"accuracy": "hidden tokens right"}
-    has_pairs: ClassVar[bool] = False
 
     def __init__(self, tokenizer: Any, settings: GoalSettings) -> None:
         super().__init__(tokenizer, settings)

@@ -14,13 +14,12 @@ import torch
 from bothways.errors import BothwaysError, ConfigError, UsageError, nearest
 from bothways.families import FAMILIES, family_of
 from bothways.files import read_json
-from bothways.models.adapters import add_lora, go_on_with_lora
+from bothways.models.adapters import begin_lora
 from bothways.models.auto import AutoConfig, model_class
 from bothways.models.causal_models import check_direction
 from bothways.pretraining.goal_table import FAMILY_OF, GOALS, WORDS
 from bothways.pretraining.goals import Goal
 from bothways.pretraining.masked_goals import GeneratorAndDiscriminator, MaskedWords, ReplacedWords
-from bothways.resolver.adapters import is_adapter
 
 SIZES: dict[str, tuple[int, int]] = {"mini": (4, 256), "small": (4, 512), "base": (12, 768)}
 """Layers and hidden size; a head has 64 columns, and the inside of a feed-forward is 4 times as wide."""
@@ -86,10 +85,7 @@ def known_model(directory: Path, goal: type[Goal], seed: int, lora: int | None) 
         return _pair(model, config, own.from_pretrained(other) if other.is_dir() else None)
     if lora is not None:
         try:
-            if is_adapter(directory):
-                go_on_with_lora(model, r=lora)
-            else:
-                add_lora(model, r=lora, targets=LORA_TARGETS)
+            begin_lora(model, r=lora, targets=LORA_TARGETS, pairs=goal.has_pairs)
         except BothwaysError as problem:
             raise UsageError(f"--lora {lora}: {problem}") from None
     return model

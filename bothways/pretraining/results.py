@@ -9,7 +9,7 @@ from typing import Any
 
 from bothways.directories import publishing
 from bothways.files import write_json
-from bothways.models.adapters import save_adapter
+from bothways.models.adapters import save_trained_adapter
 from bothways.nn.lora import lora_layers
 from bothways.pretraining.goals import Goal
 from bothways.pretraining.masked_goals import GeneratorAndDiscriminator
@@ -143,11 +143,5 @@ def _write_model(place: Path, prepared: Any) -> None:
     if not any(True for _ in lora_layers(model)):
         write_checkpoint(place, model, prepared.tokenizer)
         return
-    if model.adapter is not None:
-        save_adapter(model, place)
-    else:
-        name = str(prepared.options["model"])
-        if Path(name).is_dir():
-            name = str(Path(name).absolute())  # it was relative to the working directory
-        save_adapter(model, place, base_name=name, base_sha256=prepared.facts["sha256"])
+    save_trained_adapter(model, place, str(prepared.options["model"]), prepared.facts["sha256"])
     prepared.tokenizer.save_pretrained(place)

@@ -169,8 +169,7 @@ def write_adapter(run_directory: Path, target: Path) -> None:
     """
     encoder = recorded_encoder(run_directory)
     config = AutoConfig.from_pretrained(run_directory)
-    cls = next(cls for cls in MODEL_CLASSES.values() if cls.__name__ == config.architectures[0])
-    model = cls.from_pretrained(run_directory, config=config, merge=False)
+    model = class_said(config).from_pretrained(run_directory, config=config, merge=False)
     with publishing(target) as temporary:
         save_adapter(model, temporary, base_name=encoder.name, base_sha256=encoder.sha256, dtype="float16")
         size = sum(path.stat().st_size for path in temporary.iterdir() if path.suffix == ".safetensors")
@@ -178,6 +177,11 @@ def write_adapter(run_directory: Path, target: Path) -> None:
             raise BothwaysError(
                 f"the adapter has {size:,} bytes, at most {MOST_BYTES:,} fit into the box: lower the rank."
             )
+
+
+def class_said(config: Any) -> Any:
+    """The class that a configuration names."""
+    return next(cls for cls in MODEL_CLASSES.values() if cls.__name__ == config.architectures[0])
 
 
 def scored(adapter: Path, held: Held, place: Path) -> list[dict[str, Any]]:

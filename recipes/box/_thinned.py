@@ -19,10 +19,9 @@ import torch
 from torch import nn
 
 from bothways import AutoConfig, save_adapter, train
-from bothways.models.adapters import go_on_with_lora
-from bothways.models.auto import MODEL_CLASSES
+from bothways.models.adapters import begin_lora
 from bothways.nn.lora import lora_layers, put_lora
-from recipes.box._common import ENCODER, MOST_BYTES, Recipe, prepared_place
+from recipes.box._common import ENCODER, MOST_BYTES, Recipe, class_said, prepared_place
 
 ROOM = 16_000
 """Bytes of the box's limit that are left for names."""
@@ -62,7 +61,7 @@ def thinned(whole: Path, target: Path, *, most_bytes: int = MOST_BYTES - ROOM, e
         most_bytes: of its numbers in half precision.
     """
     config = AutoConfig.from_pretrained(whole)
-    cls = next(cls for cls in MODEL_CLASSES.values() if cls.__name__ == config.architectures[0])
+    cls = class_said(config)
     trained = cls.from_pretrained(whole).state_dict()
     model = cls.from_pretrained(encoder, config=config).requires_grad_(False)
     changes = {
@@ -75,7 +74,7 @@ def thinned(whole: Path, target: Path, *, most_bytes: int = MOST_BYTES - ROOM, e
     for path, r in ranks.items():
         put_lora(model, (path,), r, alpha=2.0 * r)
     commonest = Counter(ranks.values()).most_common(1)[0][0]
-    go_on_with_lora(model, r=commonest, modules_to_save="token_type_embeddings")
+    begin_lora(model, r=commonest, targets=(), pairs=True)
     for path, layer in lora_layers(model):
         left, sizes, right = changes[path]
         root = sizes[: layer.r].sqrt()  # both factors of one size, as training would have them

@@ -201,6 +201,15 @@ def test_an_adapter_is_trained_beside_a_model(words, learned, tmp_path):
     assert all(torch.equal(before[name], value) for name, value in weights(learned.directory).items())
 
 
+def test_an_adapter_for_pairs_tells_second_texts_in_its_own_way(tmp_path):
+    place = Place(tmp_path, "mlm,nsp")
+    first = place.run("first", steps=2, learning_rate=5e-3).directory
+    found = place.run("adapter", model=first, lora=2, steps=2, learning_rate=5e-3).directory
+    before, after = (bothways.AutoModelForPreTraining.from_pretrained(directory) for directory in (first, found))
+    moved = [m.bert.embeddings.token_type_embeddings.weight for m in (before, after)]
+    assert not torch.allclose(*moved, atol=1e-5)
+
+
 def measured_again(place, found, model):
     """What the loaded model says of the documents that were held out."""
     goal = goal_for(found.settings, place.tokenizer)
