@@ -4,32 +4,56 @@
 
 vocabulary ─► shards ─► two runs of the same time ─► fine-tuned beside a random start and minilm-l6 ─► results.md
 
-Each part that is done is left alone when the recipe is started again, and a run that was stopped goes on.
+The two runs go side by side, each with half of the cores; so do the fine-tunings. Each part that is done is left alone
+when the recipe is started again, and a run that was stopped goes on.
 """
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from itertools import product
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from bothways import BertForPreTraining, build_shards, pretrain, train
+import torch
+
+from bothways import BertForPreTraining, build_shards, train
 from bothways.cli import run
+from bothways.corpus import open_shards
+from bothways.engine.processes import Processes
 from bothways.files import read_json
+from bothways.models.auto import AutoConfig
+from bothways.pretraining.documents import documents_of
 from bothways.pretraining.masked_goals import MaskedWordsAndPairs
 from bothways.pretraining.models import make_config, new_model
+from bothways.pretraining.word_vectors import begin_with_word_vectors
 from bothways.tokenizers import AutoTokenizer
 from recipes._common import data_file, options, write_results
 
 VOCABULARY = 16_000
 SIZE = "mini"
 OBJECTIVES = ("mlm", "mlm,nsp")
-FROM_SCRATCH = {"learning_rate": 3e-4, "epochs": 4}
+PRETRAINING = {"max-length": 64, "batch-tokens": 4096, "learning-rate": 2e-3}
+"""Many small steps on short rows: what is fine-tuned here is sentences and pairs of them."""
+FROM_SCRATCH = {"learning_rate": 3e-4, "epochs": 4, "dropout": 0.1}
 """Of fine-tuning a model this small. Source: Turc et al. 2019, section 5, whose grid ends with this rate."""
+TASKS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "SST-2": ("sst2/train_sentences.jsonl.gz", "sst2/dev.jsonl.gz", {"task": "text-classification"}),
+    "CoNLL-2003": ("conll2003/eng.train.gz", "conll2003/eng.testa.gz", {"task": "ner"}),
+    "SICK": (
+        *("nli/sick_train.jsonl.gz", "nli/sick_trial.jsonl.gz"),
+        {"task": "text-classification", "text_column": "text_a,text_b", "label_column": "label"},
+    ),
+}
 
 
 def main() -> None:
     """Make the models, fine-tune them, and write the table."""
-    args = options(__doc__ or "", minutes=60)
+    args = options(__doc__ or "", minutes=75)
     texts = [data_file(args.data, "text", f"wikipedia-en-train-{i:02}.txt.xz") for i in range(4)]
     valid = data_file(args.data, "text", "wikipedia-en-valid.txt.xz")
     place: Path = args.output
@@ -42,55 +66,70 @@ def main() -> None:
     tokenizer = AutoTokenizer.from_pretrained(vocabulary)
     build_shards(texts, shards, tokenizer=tokenizer, jobs=2, say=print)
     build_shards([valid], held, tokenizer=tokenizer, say=print)
-    starts: dict[str, Any] = {}
-    for objective in OBJECTIVES:
-        starts[objective] = output = place / objective.replace(",", "-")
-        if not (output / "bothways.json").is_file():
-            pretrain(shards, output, objective=objective, config=SIZE, evaluation=held, minutes=args.minutes, say=print)
-    starts["random start"] = random_start(place / "random", tokenizer)
+    starts: dict[str, Any] = {objective: place / objective.replace(",", "-") for objective in OBJECTIVES}
+    config = configuration(place / "config.json", tokenizer)
+    learn_side_by_side(starts, config, shards, held, args.minutes)
+    starts["word vectors alone"] = unread(place / "word-vectors", config, tokenizer, shards)
+    starts["random start"] = unread(place / "random", config, tokenizer)
     starts["minilm-l6"] = "minilm-l6"
-    rows = [row for name, start in starts.items() for row in fine_tuned(name, start, args.data, place)]
+    work = [(name, start, task, args.data, place) for (name, start), task in product(starts.items(), TASKS)]
+    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool:
+        rows = [row for found in pool.map(fine_tuned, *zip(*work, strict=True)) for row in found]
     write_results(place, report(place, rows))
 
 
-def random_start(directory: Path, tokenizer: Any) -> Path:
-    """The same model before it has read anything."""
-    if not (directory / "config.json").is_file():
-        model: BertForPreTraining = new_model(
-            make_config(SIZE, "mlm,nsp", tokenizer, None), MaskedWordsAndPairs, seed=42
+def configuration(file: Path, tokenizer: Any) -> Path:
+    """The size without dropout: no text is read twice. Source: Geiping and Goldstein 2023, section 4.4."""
+    config = make_config(SIZE, OBJECTIVES[-1], tokenizer, None)
+    config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0
+    config.save_pretrained(file.parent)
+    return file
+
+
+def learn_side_by_side(outputs: dict[str, Path], config: Path, shards: Path, held: Path, minutes: float) -> None:
+    """Pretrain for every objective that has no model yet, all at once."""
+    waiting = {name: output for name, output in outputs.items() if not (output / "bothways.json").is_file()}
+    threads = max(1, (os.cpu_count() or 1) // max(1, len(waiting)))
+    options = {"data": shards, "eval": held, "config": config, "minutes": minutes, **PRETRAINING}
+    words = [str(word) for name, value in options.items() for word in (f"--{name}", value)]
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-m", "bothways", "pretrain", *words, "--objective", name, "--output", str(output)],
+            env={**os.environ, "OMP_NUM_THREADS": str(threads)},
         )
-        model.save_pretrained(directory)
+        for name, output in waiting.items()
+    ]
+    ends = [run.wait() for run in runs]
+    if any(ends):
+        raise SystemExit(1)
+
+
+def unread(directory: Path, config: Path, tokenizer: Any, shards: Path | None = None) -> Path:
+    """The same model before its first step: with random word vectors, or with those counted from the shards."""
+    if not (directory / "config.json").is_file():
+        model: BertForPreTraining = new_model(AutoConfig.from_pretrained(config), MaskedWordsAndPairs, seed=42)
+        if shards is not None:
+            begin_with_word_vectors(model, documents_of(open_shards(shards)), Processes())
         tokenizer.save_pretrained(directory)
+        model.save_pretrained(directory)
     return directory
 
 
-def fine_tuned(name: str, start: Any, data: Path, place: Path) -> list[dict[str, Any]]:
-    """Scores on sentences, names and pairs, each beside its baseline."""
-    tasks = {
-        "SST-2": ("sst2/train_sentences.jsonl.gz", "sst2/dev.jsonl.gz", "text-classification"),
-        "CoNLL-2003": ("conll2003/eng.train.gz", "conll2003/eng.testa.gz", "ner"),
-        "SICK": ("nli/sick_train.jsonl.gz", "nli/sick_trial.jsonl.gz", "text-classification"),
-    }
-    rows = []
-    for task, (train_file, dev_file, kind) in tasks.items():
-        output = place / "fine-tuned" / f"{name.replace(',', '-').replace(' ', '-')}-{task}"
-        if not (output / "bothways.json").is_file():
-            settings: dict[str, Any] = {} if name == "minilm-l6" else FROM_SCRATCH
-            columns = {"text_column": "text_a,text_b", "label_column": "label"} if task == "SICK" else {}
-            train(
-                data_file(data, *train_file.split("/")),
-                output,
-                evaluation=data_file(data, *dev_file.split("/")),
-                task=kind,
-                model=start,
-                say=print,
-                **settings,
-                **columns,  # type: ignore[arg-type]
-            )
-        compared = read_json(output / "bothways.json")["comparison"]["rows"]
-        for start_name, row in ((compared[-2]["name"], compared[-2]), (name, compared[-1])):
-            rows.append({"start": start_name, "task": task, "score": row["scores"][0]["interval"]["estimate"]})
-    return rows
+def fine_tuned(name: str, start: Any, task: str, data: Path, place: Path) -> list[dict[str, Any]]:
+    """The scores of a task, from a start and of the baseline, with one thread."""
+    train_file, dev_file, options = TASKS[task]
+    output = place / "fine-tuned" / f"{name.replace(',', '-').replace(' ', '-')}-{task}"
+    if not (output / "bothways.json").is_file():
+        torch.set_num_threads(1)
+        evaluation = data_file(data, *dev_file.split("/"))
+        options = options | ({} if name == "minilm-l6" else FROM_SCRATCH)
+        train(data_file(data, *train_file.split("/")), output, evaluation=evaluation, model=start, **options)
+        print(f"{name}, {task}: fine-tuned")
+    compared = read_json(output / "bothways.json")["comparison"]["rows"]
+    return [
+        {"start": start, "task": task, "interval": row["scores"][0]["interval"]}
+        for start, row in ((compared[-2]["name"], compared[-2]), (name, compared[-1]))
+    ]
 
 
 def report(place: Path, rows: list[dict[str, Any]]) -> list[str]:
@@ -116,11 +155,12 @@ def report(place: Path, rows: list[dict[str, Any]]) -> list[str]:
             ),
             "",
         ]
-    tasks = list(dict.fromkeys(row["task"] for row in rows))
-    scores = {(row["start"], row["task"]): f"{row['score']:.3f}" for row in rows}
-    lines += ["## Fine-tuned", "", f"| start | {' | '.join(tasks)} |", "|---" * (len(tasks) + 1) + "|"]
+    scores = {(row["start"], row["task"]): row["interval"] for row in rows}
+    lines += ["## Fine-tuned", "", f"| start | {' | '.join(TASKS)} |", "|---" * (len(TASKS) + 1) + "|"]
     for start in dict.fromkeys(row["start"] for row in rows):
-        lines.append(f"| {start} | {' | '.join(scores.get((start, task), '') for task in tasks)} |")
+        found = [scores.get((start, task)) for task in TASKS]
+        cells = [f"{i['estimate']:.3f} ({i['low']:.3f} to {i['high']:.3f})" if i else "" for i in found]
+        lines.append(f"| {start} | {' | '.join(cells)} |")
     return lines
 
 

@@ -54,6 +54,13 @@ def pretrain_command(
     lora: Annotated[
         int | None, typer.Option(help="Train thin matrices of this rank beside --model; the result is an adapter.")
     ] = None,
+    word_vectors: Annotated[
+        bool,
+        typer.Option(
+            "--word-vectors/--no-word-vectors",
+            help="Begin a new model of hidden words with word vectors counted from the data, or with random ones.",
+        ),
+    ] = True,
     seed: Annotated[int, typer.Option(help="Seed of new weights, order, what is asked, and dropout.")] = 42,
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
     checkpoint_steps: Annotated[
@@ -89,6 +96,7 @@ def pretrain_command(
             mask_rate=mask_rate,
             whole_words=whole_words,
             lora=lora,
+            word_vectors=word_vectors,
             seed=seed,
             precision=precision,
             checkpoint_steps=checkpoint_steps,

@@ -55,12 +55,14 @@ class Goal(ABC):
         measures: what validation tells besides the loss: names, and words for people.
         asks_always: something is asked also where no token is.
         has_pairs: its rows have second texts.
+        begins_with_word_vectors: a new model gets vectors counted from the corpus first.
     """
 
     model_task: ClassVar[str]
     measures: ClassVar[dict[str, str]]
     asks_always: ClassVar[bool] = False
     has_pairs: ClassVar[bool] = False
+    begins_with_word_vectors: ClassVar[bool] = False
 
     def __init__(self, tokenizer: Any, settings: GoalSettings) -> None:
         self.tokenizer, self.settings = tokenizer, settings

@@ -30,6 +30,7 @@ from bothways.pretraining.results import PretrainOutcome, write_checkpoint, writ
 from bothways.pretraining.run import Watch, pretrain_model
 from bothways.pretraining.settings import PretrainSettings, parse_rate
 from bothways.pretraining.steps import validation_parts
+from bothways.pretraining.word_vectors import begin_with_word_vectors
 from bothways.resolver import resolve_model
 from bothways.tasks.encoded import position_limit
 from bothways.tokenizers import AutoTokenizer
@@ -69,6 +70,7 @@ def pretrain(
     mask_rate: str | float | tuple[float, float] = 0.15,
     whole_words: bool = False,
     lora: int | None = None,
+    word_vectors: bool = True,
     seed: int = 42,
     precision: str = "auto",
     checkpoint_steps: int | None = None,
@@ -100,6 +102,8 @@ def pretrain(
         mask_rate: share of the tokens that is asked for; ``"0.3:0.15"`` falls from one to the other.
         whole_words: hide words as wholes.
         lora: rank: ``model`` stays as it is, thin matrices beside it learn with the head; the result is an adapter.
+        word_vectors: a new model that learns hidden words begins with word vectors counted from ``data``; False begins
+            with random ones.
         seed: of new weights, order, what is asked, and dropout.
         precision: ``"auto"``, ``"float32"`` or ``"bfloat16"``.
         checkpoint_steps: steps between checkpoints; None writes one now and then, for one per cent of the time.
@@ -178,7 +182,10 @@ def _learner(options: dict[str, Any], sources: list[Path], group: Processes) -> 
     cls = GOALS[objective]
     if source is None:
         config = make_config(str(options["config"]), objective, tokenizer, options["max_length"])
-        facts = {"config": options["config"]}
+        facts = {
+            "config": options["config"],
+            "word_vectors": "counted" if options["word_vectors"] and cls.begins_with_word_vectors else "random",
+        }
     else:
         config = AutoConfig.from_pretrained(source)
         facts = model_identity(str(options["model"]), source)
@@ -230,6 +237,9 @@ def _run(
     found = run_directory.store.newest()
     if found is not None:
         say(f"Going on from step {found.step:,} ({found.path}).")
+    elif prepared.facts.get("word_vectors") == "counted":
+        say("Counting which words stand near each other: the model begins with vectors of them.")
+        begin_with_word_vectors(model, prepared.documents, group)
     state = pretrain_model(model, goal, prepared.documents, parts, settings, watch, group)
     with interruptible(watch.going_on):
         return group.first_does(
@@ -375,7 +385,8 @@ def _named(options: dict[str, Any]) -> dict[str, Any]:
     start, end = options["mask_rate"]
     renamed = {**options, "eval": options["evaluation"], "mask_rate": f"{start}:{end}" if start != end else start}
     defaults = {"evaluation": renamed["eval"], "warmup": 0.05, "optimizer": "adamw", "weight_decay": 0.01}
-    defaults |= {"mask_rate": 0.15, "precision": "auto"}
+    defaults |= {"mask_rate": 0.15, "precision": "auto", "word_vectors": True}
+    renamed["no_word_vectors"] = not options["word_vectors"]
     return {
         name: value  # 0 is a value, and equal to False
         for name, value in renamed.items()

@@ -32,6 +32,7 @@ class MaskedWords(Goal):
 
     model_task = "masked-lm"
     measures: ClassVar[dict[str, str]] = {"accuracy": "hidden tokens right"}
+    begins_with_word_vectors = True
 
     def __init__(self, tokenizer: Any, settings: GoalSettings) -> None:
         super().__init__(tokenizer, settings)
@@ -155,6 +156,7 @@ class ReplacedWords(MaskedWords):
         "false_alarms": "original tokens taken for replaced ones",
     }
     asks_always = True
+    begins_with_word_vectors = False
 
     def loss(self, model: Any, exercise: Exercise) -> Tensor:
         guesses, found, replaced = self._outputs(model, exercise)
