@@ -115,9 +115,11 @@ def load_tensors(
         The tensors by our names, in the file's dtypes, tied ones as the same tensor; and the report.
 
     Raises:
-        CheckpointError: a shape differs (all are listed), or no tensor of the file is a parameter of the model.
+        CheckpointError: a shape differs (all are listed), no tensor of the file is a parameter of the model, or one is
+            an 8-bit float.
     """
     source = source or weights.source
+    _refuse_eight_bits(source, weights)
     plan = _aligned(key_map.to_ours(weights.names()), wanted, base_prefix)
     makers = {name: step for step in plan.steps for name in step.ours}
     tied = _resolved_ties(key_map, makers, wanted)
@@ -148,6 +150,16 @@ def load_tensors(
         dtype=n_values.most_common(1)[0][0] if n_values else "",
     )
     return tensors, report
+
+
+def _refuse_eight_bits(source: str, weights: Weights) -> None:
+    """Whole models in 8-bit floats have scales beside them, each maker's its own way: alone they are wrong numbers."""
+    for name in weights.names():
+        if weights.dtype(name).is_floating_point and weights.dtype(name).itemsize == 1:
+            raise CheckpointError(
+                f"{source}: tensor {shown(name)} is {weights.dtype(name)}, an 8-bit float. Of these only the matrices "
+                "of adapters are read: convert the model to bfloat16."
+            )
 
 
 def _aligned(plan: Plan, wanted: Mapping[str, Sequence[int]], base_prefix: str) -> Plan:

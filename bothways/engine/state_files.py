@@ -45,7 +45,7 @@ _SEQUENCES: dict[str, Callable[[list[Any]], Any]] = {"tuple": tuple, "set": set,
 _MAPPINGS: dict[str, type[dict]] = {"dict": dict, "OrderedDict": OrderedDict, "Counter": Counter}
 _FACTORIES: dict[str, Any] = {"none": None, "dict": dict, "list": list, "set": set, "int": int, "float": float}
 _FLOATS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
-_OTHER_DTYPES = ("complex64", "complex128", "uint16", "uint32", "uint64", "float8_e4m3fn", "float8_e5m2")  # as bytes
+_OTHER_DTYPES = ("complex64", "complex128", "uint16", "uint32", "uint64", "float8_e5m2")  # as bytes
 _NUMPY_DTYPES = ("bool", *(f"{kind}int{n}" for kind in ("", "u") for n in (8, 16, 32, 64)), "float16", "float32")
 _NUMPY_DTYPES += ("float64", "complex64", "complex128")
 

@@ -43,6 +43,7 @@ def make_card(
     command: str,
     manifest: dict[str, Any],
     adapter: Path,
+    dtype: str,
     scores: list[dict[str, Any]],
     calibration: Calibration,
     answers: list[dict[str, Any]],
@@ -82,7 +83,7 @@ def make_card(
         "weights": {
             "bytes": (adapter / ADAPTER_WEIGHTS).stat().st_size,
             "sha256": sha256_of(adapter / ADAPTER_WEIGHTS),
-            "dtype": "float16",
+            "dtype": dtype,
         },
         "scores": scores,
         "calibration": asdict(calibration),

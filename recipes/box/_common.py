@@ -1,6 +1,6 @@
 """What the recipes of the box share: from data to an adapter with its card.
 
-prepare files ─► train (LoRA on all layers) ─► write the adapter in half precision ─► score *that* ─► card
+prepare files ─► train (LoRA on all layers) ─► write the adapter in 16 or 8 bits ─► score *that* ─► card
 
 Everything that is drawn has a fixed seed, so that a recipe that was stopped finds the same files, and goes on.
 """
@@ -63,8 +63,9 @@ class Recipe:
 
     Attributes:
         task: of ``train``.
-        rank: of LoRA; half precision leaves room for about 22 beside a small head. None where the adapter that it
-            begins with decides.
+        rank: of LoRA; half precision leaves room for about 22 beside a small head, 8 bits for 44. None where the
+            adapter that it begins with decides.
+        dtype: in which the adapter is written, see ``save_adapter``.
         prepare: (data directory, directory for files) to the training files, the file that chooses the epoch, and those
             to score on, the first of which is the main one.
         main, further: (data directory, adapter) to scores of another kind than ``bothways evaluate`` has, before and
@@ -77,6 +78,7 @@ class Recipe:
     name: str
     task: str
     rank: int | None
+    dtype: str = "float16"
     settings: Mapping[str, Any]
     sources: tuple[Source, ...]
     prepare: Callable[[Path, Path], tuple[list[Path], Path, list[Held]]]
@@ -137,7 +139,7 @@ def make(
 def finish(recipe: Recipe, data: Path, output: Path, box: Path, held: list[Held], minutes: float | None) -> Path:
     """Everything after the training: adapter, scores, card."""
     target = box / recipe.name
-    write_adapter(output, target)
+    write_adapter(output, target, recipe.dtype)
     scores = recipe.main(data, target)
     scores += [score for one in held for score in scored(target, one, prepared_place(output))]
     scores += recipe.further(data, target)
@@ -149,6 +151,7 @@ def finish(recipe: Recipe, data: Path, output: Path, box: Path, held: list[Held]
         command=f"python -m recipes.box.{recipe_module(recipe.name)} --data DATA --output DIR{_minutes(minutes)}",
         manifest=read_json(output / "bothways.json"),
         adapter=target,
+        dtype=recipe.dtype,
         scores=scores,
         calibration=Calibration(data=on, count=len(pairs), error=expected_error(pairs)),
         answers=recipe.answer(pipe),
@@ -161,8 +164,8 @@ def finish(recipe: Recipe, data: Path, output: Path, box: Path, held: list[Held]
     return target
 
 
-def write_adapter(run_directory: Path, target: Path) -> None:
-    """The adapter of a run in half precision, small enough for the box.
+def write_adapter(run_directory: Path, target: Path, dtype: str) -> None:
+    """The adapter of a run, small enough for the box.
 
     Raises:
         BothwaysError: it is larger than 2 MB.
@@ -171,7 +174,7 @@ def write_adapter(run_directory: Path, target: Path) -> None:
     config = AutoConfig.from_pretrained(run_directory)
     model = class_said(config).from_pretrained(run_directory, config=config, merge=False)
     with publishing(target) as temporary:
-        save_adapter(model, temporary, base_name=encoder.name, base_sha256=encoder.sha256, dtype="float16")
+        save_adapter(model, temporary, base_name=encoder.name, base_sha256=encoder.sha256, dtype=dtype)
         size = sum(path.stat().st_size for path in temporary.iterdir() if path.suffix == ".safetensors")
         if size > MOST_BYTES:
             raise BothwaysError(

@@ -141,6 +141,7 @@ RECIPE = Recipe(
     name="minilm-l6-qa",
     task="question-answering",
     rank=None,
+    dtype="float8_e4m3fn",
     settings={"epochs": 1, "learning_rate": 5e-4, "batch_size": 16, "warmup": 0.06, "dropout": 0.0},
     sources=(
         Source(name="SQuAD 1.1", used="training (train), scores (24 articles of dev)", licence="CC BY-SA 4.0"),

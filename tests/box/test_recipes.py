@@ -171,7 +171,7 @@ def test_an_adapter_goes_on_in_a_recipe(data, tiny_model, filled_box, tmp_path, 
 def test_too_large_for_the_box(filled_box, monkeypatch, tmp_path):
     monkeypatch.setattr(_common, "MOST_BYTES", 5_000)
     with pytest.raises(BothwaysError, match=r"the adapter has [\d,]+ bytes, at most 5,000 fit into the box"):
-        _common.write_adapter(filled_box / "minilm-l6-ner", tmp_path / "adapter")
+        _common.write_adapter(filled_box / "minilm-l6-ner", tmp_path / "adapter", "float16")
     assert not (tmp_path / "adapter").exists()
 
 

@@ -59,7 +59,7 @@ HEADERS = {
     "field too much": (file_of({"a": tensor(code="x")}, bytes(8)), r"and nothing else"),
     "unknown dtype": (file_of({"a": tensor("F33")}, bytes(8)), r"unknown dtype 'F33'; known: F64, F32, F16, BF16"),
     "dtype is a number": (file_of({"a": tensor(7)}, bytes(8)), r"unknown dtype '7'"),
-    "8-bit float": (file_of({"a": tensor("F8_E4M3", [8])}, bytes(8)), r"F8_E4M3, an 8-bit float.*Convert it to BF16"),
+    "8-bit float": (file_of({"a": tensor("F8_E5M2", [8])}, bytes(8)), r"F8_E5M2, an 8-bit float.*Convert it to BF16"),
     "negative size": (file_of({"a": tensor(shape=[-2])}, bytes(8)), r"impossible shape \[-2\]"),
     "33 dimensions": (file_of({"a": tensor("U8", [1] * 33, 0, 1)}, b"x"), r"up to 32 sizes"),
     "shape is a number": (

@@ -11,6 +11,7 @@ import numpy as np
 import peft
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch.utils.flop_counter import FlopCounterMode
 
 from bothways import (
@@ -175,6 +176,49 @@ def test_half_the_bytes(tmp_path, dtype, tolerance):
         assert {weights.dtype(name) for name in weights.names()} == {torch.float16 if dtype == "float16" else dtype}
     expected = answers(ours.eval(), tiny_inputs())
     torch.testing.assert_close(answers(half, tiny_inputs()), expected, atol=tolerance * 10, rtol=tolerance)
+
+
+@pytest.mark.parametrize("model_type", FAMILIES)
+def test_eight_bits_for_the_products(model_type, tmp_path):
+    """A and B take a byte each, all else two; small ones are not lost; peft reads the same numbers."""
+    theirs, ours, whole = saved(tmp_path, model_type, r=4)
+    layers = [layer for _, layer in lora_layers(ours)]
+    with torch.no_grad():
+        for factor in {id(layer.lora_A): layer.lora_A for layer in layers}.values():
+            factor.mul_(1e3)
+        for layer in layers:
+            layer.lora_B.mul_(1e-3)  # below 2**-10, the last that 8 bits tell from 0
+        layers[0].lora_B.zero_()  # never learned
+    expected = {path: (layer.lora_B @ layer.lora_A).detach() for path, layer in lora_layers(ours)}
+    save_adapter(ours, tmp_path / "small", base_name="../encoder", dtype="float8_e4m3fn")
+    with open_safetensors(tmp_path / "small/adapter_model.safetensors") as weights:
+        stored = {name: weights.dtype(name) for name in weights.names()}
+    assert {d for name, d in stored.items() if "lora_" in name} == {torch.float8_e4m3fn}
+    assert {d for name, d in stored.items() if "lora_" not in name} == {torch.float16}
+    read = AutoModelForSequenceClassification.from_pretrained(tmp_path / "small", merge=False)
+    found = {path: layer for path, layer in lora_layers(read) if not path.endswith(".key")}  # ModernBERT's fused matrix
+    assert found.keys() == expected.keys()
+    for path, layer in found.items():
+        assert layer.lora_A.dtype == torch.float32
+        lost = (layer.lora_B @ layer.lora_A).detach() - expected[path]
+        assert float(lost.norm()) <= 0.06 * float(expected[path].norm())
+    inputs = tiny_inputs(model_type)
+    merged = AutoModelForSequenceClassification.from_pretrained(tmp_path / "small")
+    close(answers(merged, inputs), answers(read, inputs))
+    reference = peft.PeftModel.from_pretrained(theirs, tmp_path / "small").eval()
+    close(answers(reference.base_model, inputs), answers(read, inputs))
+
+
+def test_a_whole_model_in_eight_bits_is_refused(tmp_path):
+    """Its scales, which every maker stores in another way, would be lost."""
+    _, ours = tiny_pair("bert", SEQUENCES)
+    ours.save_pretrained(tmp_path / "model")
+    file = tmp_path / "model/model.safetensors"
+    tensors = load_file(file)
+    name = next(name for name in tensors if name.endswith("query.weight"))
+    save_file(tensors | {name: tensors[name].to(torch.float8_e4m3fn)}, file)
+    with pytest.raises(CheckpointError, match=rf"{name}' is torch.float8_e4m3fn, an 8-bit float.*to bfloat16"):
+        AutoModelForSequenceClassification.from_pretrained(tmp_path / "model")
 
 
 def test_numbers_that_half_cannot_hold(tmp_path):
