@@ -26,7 +26,6 @@ from bothways.cli import run
 from bothways.corpus import open_shards
 from bothways.engine.processes import Processes
 from bothways.files import read_json
-from bothways.models.auto import AutoConfig
 from bothways.pretraining.documents import documents_of
 from bothways.pretraining.masked_goals import MaskedWordsAndPairs
 from bothways.pretraining.models import make_config, new_model
@@ -107,7 +106,8 @@ def learn_side_by_side(outputs: dict[str, Path], config: Path, shards: Path, hel
 def unread(directory: Path, config: Path, tokenizer: Any, shards: Path | None = None) -> Path:
     """The same model before its first step: with random word vectors, or with those counted from the shards."""
     if not (directory / "config.json").is_file():
-        model: BertForPreTraining = new_model(AutoConfig.from_pretrained(config), MaskedWordsAndPairs, seed=42)
+        made = make_config(str(config), OBJECTIVES[-1], tokenizer, None)
+        model: BertForPreTraining = new_model(made, MaskedWordsAndPairs, seed=42)
         if shards is not None:
             begin_with_word_vectors(model, documents_of(open_shards(shards)), Processes())
         tokenizer.save_pretrained(directory)
