@@ -52,13 +52,18 @@ def blank_model(directory: Path, tokenizer: Any, model: Callable[[], Any]) -> Pa
 def cost_of(directory: Path) -> str:
     """A line on what a training took, from its record."""
     run = read_json(directory / "bothways.json")
-    took, machine = run["training"], run["hardware"]
-    threads = f"{machine['threads']} thread{'s' if machine['threads'] > 1 else ''}"
-    place = machine["accelerator"] or f"{threads} of {machine['processor']}"
+    took = run["training"]
     return (
-        f"- {took['seconds'] / 60:,.0f} minutes of training on {place}: "
+        f"- {took['seconds'] / 60:,.0f} minutes of training on {place_of(run)}: "
         f"{took['steps']:,} steps, {took['tokens'] / 1e6:,.1f} million tokens; the best epoch was {took['best_epoch']}"
     )
+
+
+def place_of(run: dict[str, Any]) -> str:
+    """What a run was made on, from its record."""
+    machine = run["hardware"]
+    threads = f"{machine['threads']} thread{'s' if machine['threads'] > 1 else ''}"
+    return machine["accelerator"] or f"{threads} of {machine['processor']}"
 
 
 def write_results(directory: Path, lines: list[str]) -> None:

@@ -31,7 +31,7 @@ from bothways.pretraining.masked_goals import MaskedWordsAndPairs
 from bothways.pretraining.models import make_config, new_model
 from bothways.pretraining.word_vectors import begin_with_word_vectors
 from bothways.tokenizers import AutoTokenizer
-from recipes._common import data_file, options, write_results
+from recipes._common import data_file, options, place_of, write_results
 
 VOCABULARY = 16_000
 SIZE = "mini"
@@ -134,7 +134,7 @@ def fine_tuned(name: str, start: Any, task: str, data: Path, place: Path) -> lis
 
 def report(place: Path, rows: list[dict[str, Any]]) -> list[str]:
     """The curves' ends, and a table of scores."""
-    lines = ["# A small BERT from Wikipedia, on this machine", ""]
+    lines = ["# A small BERT from Wikipedia", ""]
     for objective in OBJECTIVES:
         manifest = read_json(place / objective.replace(",", "-") / "bothways.json")
         training, measures = manifest["training"], manifest["measures"]
@@ -142,8 +142,9 @@ def report(place: Path, rows: list[dict[str, Any]]) -> list[str]:
         lines += [
             f"## {objective}",
             "",
-            f"- {training['tokens'] / 1e6:,.1f} million tokens in {training['seconds'] / 60:,.0f} minutes: "
-            f"{training['tokens_per_second']:,.0f} a second, {share:.0%} of what the machine multiplies",
+            f"- {training['tokens'] / 1e6:,.1f} million tokens in {training['seconds'] / 60:,.0f} minutes on "
+            f"{place_of(manifest)}: {training['tokens_per_second']:,.0f} a second, {share:.0%} of what it multiplies",
+            f"- torch {manifest['versions']['torch']}",
             *(f"- {name}: {value:.4f}" for name, value in measures.items()),
             "",
             "| step | million tokens | validation loss | hidden tokens right |",
