@@ -113,7 +113,7 @@ RECIPE = Recipe(
 
 def main() -> None:
     """Make the adapter."""
-    args = options(__doc__ or "", minutes=90)
+    args = options(__doc__ or "", minutes=80)
     files, chooses, _ = prepare(args.data, prepared_place(args.output))
     start, whole = begun(RECIPE, files, chooses, args.output, **WHOLE)
     taught = replace(RECIPE, settings=dict(RECIPE.settings) | {"teacher": str(whole)})

@@ -159,7 +159,8 @@ def test_a_whole_model_becomes_the_nearest_adapter(tiny_model, tmp_path):
 
 def test_an_adapter_goes_on_in_a_recipe(data, tiny_model, filled_box, tmp_path, monkeypatch):
     monkeypatch.setattr("bothways.resolver.box.BOX_DIRECTORY", tmp_path / "box")
-    recipe = replace(sentiment.RECIPE, rank=None, settings={"epochs": 1, "learning_rate": 1e-6, "batch_size": 16})
+    slowly = {"epochs": 1, "learning_rate": 1e-6, "batch_size": 16}
+    recipe = replace(sentiment.RECIPE, rank=None, dtype="float16", settings=slowly)
     start = filled_box / "minilm-l6-sentiment"
     made = _common.make(recipe, data, tmp_path / "run", minutes=None, box=tmp_path / "box", encoder=start)
     before, after = (HEADS["sentiment"].from_pretrained(place, merge=False) for place in (start, made))

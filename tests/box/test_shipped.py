@@ -25,9 +25,9 @@ from recipes.box._card import card_page
 
 RECIPES = {module.RECIPE.name: module.RECIPE for module in (sentiment, ner, qa, nli, fill_mask)}
 LEAST = {
-    "minilm-l6-sentiment": 0.88,  # 0.905 was wanted, 0.888 was reached
+    "minilm-l6-sentiment": 0.905,
     "minilm-l6-ner": 0.90,
-    "minilm-l6-qa": 0.78,  # 0.80 was wanted, 0.788 was reached; all of the encoder reaches 0.806
+    "minilm-l6-qa": 0.80,
     "minilm-l6-nli": 0.66,  # 0.72 was wanted, 0.670 was reached; all of the encoder reaches 0.660
     "minilm-l6-fill-mask": 0.32,  # 0.45 was wanted, 0.323 was reached
 }
