@@ -122,7 +122,6 @@ RECIPE = Recipe(
     name="minilm-l6-nli",
     task="text-classification",
     rank=None,
-    dtype="float8_e4m3fn",
     settings=SHAPE | {"epochs": 2, "learning_rate": 5e-4, "dropout": 0.0},
     sources=(
         Source(
