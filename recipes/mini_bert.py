@@ -38,7 +38,7 @@ SIZE = "mini"
 OBJECTIVES = ("mlm", "mlm,nsp")
 PRETRAINING = {"max-length": 64, "batch-tokens": 4096, "learning-rate": 2e-3}
 """Many small steps on short rows: what is fine-tuned here is sentences and pairs of them."""
-FROM_SCRATCH = {"learning_rate": 3e-4, "epochs": 4, "dropout": 0.1}
+FROM_SCRATCH = {"learning_rate": 3e-4, "epochs": 4}
 """Of fine-tuning a model this small. Source: Turc et al. 2019, section 5, whose grid ends with this rate."""
 TASKS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "SST-2": ("sst2/train_sentences.jsonl.gz", "sst2/dev.jsonl.gz", {"task": "text-classification"}),
@@ -66,10 +66,9 @@ def main() -> None:
     build_shards(texts, shards, tokenizer=tokenizer, jobs=2, say=print)
     build_shards([valid], held, tokenizer=tokenizer, say=print)
     starts: dict[str, Any] = {objective: place / objective.replace(",", "-") for objective in OBJECTIVES}
-    config = configuration(place / "config.json", tokenizer)
-    learn_side_by_side(starts, config, shards, held, args.minutes)
-    starts["word vectors alone"] = unread(place / "word-vectors", config, tokenizer, shards)
-    starts["random start"] = unread(place / "random", config, tokenizer)
+    learn_side_by_side(starts, shards, held, args.minutes)
+    starts["word vectors alone"] = unread(place / "word-vectors", tokenizer, shards)
+    starts["random start"] = unread(place / "random", tokenizer)
     starts["minilm-l6"] = "minilm-l6"
     work = [(name, start, task, args.data, place) for (name, start), task in product(starts.items(), TASKS)]
     with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool:
@@ -77,19 +76,11 @@ def main() -> None:
     write_results(place, report(place, rows))
 
 
-def configuration(file: Path, tokenizer: Any) -> Path:
-    """The size without dropout: no text is read twice. Source: Geiping and Goldstein 2023, section 4.4."""
-    config = make_config(SIZE, OBJECTIVES[-1], tokenizer, None)
-    config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0
-    config.save_pretrained(file.parent)
-    return file
-
-
-def learn_side_by_side(outputs: dict[str, Path], config: Path, shards: Path, held: Path, minutes: float) -> None:
+def learn_side_by_side(outputs: dict[str, Path], shards: Path, held: Path, minutes: float) -> None:
     """Pretrain for every objective that has no model yet, all at once."""
     waiting = {name: output for name, output in outputs.items() if not (output / "bothways.json").is_file()}
     threads = max(1, (os.cpu_count() or 1) // max(1, len(waiting)))
-    options = {"data": shards, "eval": held, "config": config, "minutes": minutes, **PRETRAINING}
+    options = {"data": shards, "eval": held, "config": SIZE, "minutes": minutes, **PRETRAINING}
     words = [str(word) for name, value in options.items() for word in (f"--{name}", value)]
     runs = [
         subprocess.Popen(
@@ -103,10 +94,10 @@ def learn_side_by_side(outputs: dict[str, Path], config: Path, shards: Path, hel
         raise SystemExit(1)
 
 
-def unread(directory: Path, config: Path, tokenizer: Any, shards: Path | None = None) -> Path:
+def unread(directory: Path, tokenizer: Any, shards: Path | None = None) -> Path:
     """The same model before its first step: with random word vectors, or with those counted from the shards."""
     if not (directory / "config.json").is_file():
-        made = make_config(str(config), OBJECTIVES[-1], tokenizer, None)
+        made = make_config(SIZE, OBJECTIVES[-1], tokenizer, None)
         model: BertForPreTraining = new_model(made, MaskedWordsAndPairs, seed=42)
         if shards is not None:
             begin_with_word_vectors(model, documents_of(open_shards(shards)), Processes())

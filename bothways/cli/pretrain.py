@@ -47,6 +47,7 @@ def pretrain_command(
     warmup: Annotated[float, typer.Option(help="Share of the run in which the rate rises.")] = 0.05,
     optimizer: Annotated[str, typer.Option(help="adamw or muon.")] = "adamw",
     weight_decay: Annotated[float, typer.Option(help="Pull of matrices towards 0.")] = 0.01,
+    dropout: Annotated[float, typer.Option(help="Share of numbers set to 0; 0.1 where texts are read often.")] = 0.0,
     mask_rate: Annotated[
         str, typer.Option(help="Share of the tokens that is asked for; '0.3:0.15' falls from one to the other.")
     ] = "0.15",
@@ -93,6 +94,7 @@ def pretrain_command(
             warmup=warmup,
             optimizer=optimizer,
             weight_decay=weight_decay,
+            dropout=dropout,
             mask_rate=mask_rate,
             whole_words=whole_words,
             lora=lora,

@@ -30,6 +30,13 @@ class Dropout(nn.Dropout):
         return dropout(x, self.p) if self.training else x
 
 
+def set_dropout(model: nn.Module, p: float) -> None:
+    """Let all of ``model`` drop the share ``p`` from now on. Its configuration keeps what it says."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = p
+
+
 class _Dropout(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, p: float) -> Tensor:

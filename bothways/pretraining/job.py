@@ -13,18 +13,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bothways.corpus import build_shards, content_of, is_shards, open_shards
+from bothways.corpus import build_shards, is_shards, open_shards
 from bothways.engine.interruption import interruptible
 from bothways.engine.peak import measured_peak
-from bothways.engine.precision import PRECISIONS, best_device, resolve_precision
+from bothways.engine.precision import best_device
 from bothways.engine.processes import Processes, processes
 from bothways.errors import UsageError
 from bothways.models.auto import AutoConfig
+from bothways.nn.dropout import set_dropout
 from bothways.pretraining.documents import Documents, documents_of, held_out
 from bothways.pretraining.exercise import Exercise
 from bothways.pretraining.goal_table import GOALS, WORDS, objective_named
 from bothways.pretraining.goals import Goal, GoalSettings
-from bothways.pretraining.models import known_model, learning_rate, make_config, new_model
+from bothways.pretraining.models import known_model, make_config, new_model
+from bothways.pretraining.options import check, command_options, identity_of, paths, plain_paths, settings_of
 from bothways.pretraining.peak import operations_per_token
 from bothways.pretraining.results import PretrainOutcome, write_checkpoint, write_outcome
 from bothways.pretraining.run import Watch, pretrain_model
@@ -34,17 +36,11 @@ from bothways.pretraining.word_vectors import begin_with_word_vectors
 from bothways.resolver import resolve_model
 from bothways.tasks.encoded import position_limit
 from bothways.tokenizers import AutoTokenizer
-from bothways.training.features import MAX_TOKENS, MAX_TOKENS_ELSEWHERE
 from bothways.training.manifest import command_line, json_options, model_identity
-from bothways.training.publish import check_output
 from bothways.training.run_directory import RunDirectory
 
 Say = Callable[[str], None]
 
-MAX_LENGTH = 128
-BATCH_TOKENS = 16_384
-"""Of a step; a short run takes many small steps (Geiping and Goldstein 2023, section 4.4)."""
-RAMP_STEPS = 300
 SHARDS = "shards"
 
 
@@ -67,6 +63,7 @@ def pretrain(
     warmup: float = 0.05,
     optimizer: str = "adamw",
     weight_decay: float = 0.01,
+    dropout: float = 0.0,
     mask_rate: str | float | tuple[float, float] = 0.15,
     whole_words: bool = False,
     lora: int | None = None,
@@ -99,6 +96,8 @@ def pretrain(
         warmup: share of the run in which the rate rises.
         optimizer: ``"adamw"`` or ``"muon"``.
         weight_decay: of matrices.
+        dropout: share of numbers that are set to zero while training; 0 suits texts that are read once or twice
+            (Geiping and Goldstein 2023, section 4.4). The configuration that is saved keeps its own, for fine-tuning.
         mask_rate: share of the tokens that is asked for; ``"0.3:0.15"`` falls from one to the other.
         whole_words: hide words as wholes.
         lora: rank: ``model`` stays as it is, thin matrices beside it learn with the head; the result is an adapter.
@@ -116,19 +115,21 @@ def pretrain(
         Interrupted: Ctrl-C or SIGTERM while training; it is saved.
     """
     options = {name: value for name, value in locals().items() if name not in ("data", "output", "say", "fresh")}
-    options = json_options(options) | {"evaluation": _plain_paths(evaluation) if evaluation is not None else None}
+    options = json_options(options) | {"evaluation": plain_paths(evaluation) if evaluation is not None else None}
     group = processes()
-    sources, (directory,) = _paths(data), (path.resolve() for path in _paths([output]))
-    group.all_do(lambda: _check(options, sources, directory))
+    sources, (directory,) = paths(data), (path.resolve() for path in paths([output]))
+    group.all_do(lambda: check(options, sources, directory))
     # the same run however it is written
     options |= {"objective": objective_named(objective), "mask_rate": list(parse_rate(mask_rate))}
     if not group.is_first:
         say = _silent
     run_directory = RunDirectory(directory)
-    command = command_line([], {"data": _plain_paths(data), "output": output, **_named(options)}, verb="pretrain")
+    command = command_line(
+        [], {"data": plain_paths(data), "output": output, **command_options(options, pretrain)}, verb="pretrain"
+    )
     with ExitStack() as opened:
         group.first_does(
-            lambda: opened.enter_context(run_directory.opened(_identity(options, sources), fresh=fresh)) and None
+            lambda: opened.enter_context(run_directory.opened(identity_of(options, sources), fresh=fresh)) and None
         )
         if not group.is_first:
             run_directory.join()
@@ -170,7 +171,7 @@ def _prepare(
     else:
         place = run_directory.path / f"{SHARDS}-evaluation"
         documents = documents_of(corpus)
-        held = documents_of(_corpus(_paths(options["evaluation"]), tokenizer, place, say, group))
+        held = documents_of(_corpus(paths(options["evaluation"]), tokenizer, place, say, group))
     return Prepared(options=options, corpus=corpus, documents=documents, held=held, **learner)
 
 
@@ -190,13 +191,14 @@ def _learner(options: dict[str, Any], sources: list[Path], group: Processes) -> 
         config = AutoConfig.from_pretrained(source)
         facts = model_identity(str(options["model"]), source)
         _check_vocabulary(tokenizer, config, str(options["model"]))
-    settings = _settings(options, objective, position_limit(config))
+    settings = settings_of(options, objective, position_limit(config))
     asked = GoalSettings(max_length=settings.max_length, mask_rate=settings.mask_rate, whole_words=settings.whole_words)
     goal = cls(tokenizer, asked)
     if source is None:
         model = new_model(config, cls, settings.seed)
     else:
         model = known_model(source, cls, settings.seed, options["lora"])
+    set_dropout(model, settings.dropout)
     model.to(best_device(group.local_rank))
     return {"settings": settings, "goal": goal, "model": model, "tokenizer": tokenizer, "facts": facts}
 
@@ -292,106 +294,6 @@ def _tokenizer_place(options: dict[str, Any], sources: list[Path], source: Path 
         "no tokeniser: give --tokenizer DIR, or --model to go on with one. To learn a vocabulary from the same text: "
         "bothways tokenizer train FILES -o DIR."
     )
-
-
-def _settings(options: dict[str, Any], objective: str, limit: int | None) -> PretrainSettings:
-    asked = options["max_length"]
-    if asked is not None and limit is not None and asked > limit:
-        raise UsageError(f"max_length is {asked}; this model reads at most {limit} tokens.")
-    ends = {name: options[name] for name in ("minutes", "steps", "epochs")}
-    if not any(value is not None for value in ends.values()):
-        ends["epochs"] = 1
-    device = best_device()
-    going_on = options["model"] is not None
-    rate = options["learning_rate"]
-    named = None if going_on else str(options["config"] or "mini")
-    ramp = options["batch_ramp"]
-    return PretrainSettings(
-        objective=objective,
-        max_length=min(MAX_LENGTH, limit or MAX_LENGTH) if asked is None else asked,
-        batch_tokens=BATCH_TOKENS if options["batch_tokens"] is None else options["batch_tokens"],
-        ramp_steps=ramp if ramp is not None else (0 if going_on else RAMP_STEPS),
-        learning_rate=rate if rate is not None else learning_rate(named, options["lora"]),
-        warmup=options["warmup"],
-        optimizer=options["optimizer"],
-        weight_decay=options["weight_decay"],
-        mask_rate=parse_rate(options["mask_rate"]),
-        whole_words=bool(options["whole_words"]),
-        seed=options["seed"],
-        precision=resolve_precision(options["precision"], device),
-        max_tokens=MAX_TOKENS.get(device.type, MAX_TOKENS_ELSEWHERE),
-        checkpoint_steps=options["checkpoint_steps"],
-        **ends,
-    )
-
-
-def _check(options: dict[str, Any], sources: list[Path], directory: Path) -> None:
-    """Refuse before any work what cannot be."""
-    objective = objective_named(options["objective"])
-    if not sources:
-        raise UsageError("no data was given: a directory of shards, or files of text.")
-    missing = [str(path) for path in (*sources, *_paths(options["evaluation"] or [])) if not path.exists()]
-    if missing:
-        raise UsageError(f"{', '.join(missing[:3])}: no such file or directory.")
-    if len(sources) > 1 and any(map(is_shards, sources)):
-        raise UsageError(
-            f"{len(sources)} places were given as --data, and one of them holds shards. Give one directory of shards, "
-            "or texts alone."
-        )
-    if options["model"] is not None and options["config"] is not None:
-        raise UsageError("--config is for random weights and --model goes on with some: give one of them.")
-    if options["lora"] is not None and options["model"] is None:
-        raise UsageError("--lora learns beside a model that is there: name it with --model.")
-    if options["precision"] not in PRECISIONS:
-        raise UsageError(f"precision is {options['precision']!r}; expected one of {', '.join(PRECISIONS)}.")
-    if options["config"] is None and options["model"] is None:
-        options["config"] = "mini"
-    if options["whole_words"] and objective in ("clm", "span"):
-        raise UsageError(f"--whole-words is about masked words, and --objective {objective} hides none. Drop it.")
-    settings = _settings(options, objective, None)
-    if objective == "clm" and settings.mask_rate != (0.15, 0.15):
-        raise UsageError("--mask-rate is about what is hidden, and --objective clm hides nothing. Drop it.")
-    if objective == "rtd" and options["lora"] is not None:
-        raise UsageError("--lora trains beside one model, and rtd trains two. Drop it, or take --objective mlm.")
-    check_output(directory, sources)
-
-
-def _identity(options: dict[str, Any], sources: list[Path]) -> dict[str, Any]:
-    """What makes a run this run."""
-    apart = ("checkpoint_steps", "model", "config", "tokenizer")
-    identity = {name: value for name, value in options.items() if name not in apart and value is not None}
-    identity["data"] = content_of(sources)
-    if options["model"] is not None:
-        identity |= model_identity(str(options["model"]), resolve_model(options["model"]))
-    elif options["config"] is not None:
-        path = Path(options["config"])
-        identity["config"] = path.read_text("utf-8") if path.is_file() else str(options["config"])
-    return identity
-
-
-def _paths(data: Any) -> list[Path]:
-    several = [data] if isinstance(data, (str, os.PathLike)) else data
-    if not isinstance(several, Sequence) or not all(isinstance(path, (str, os.PathLike)) for path in several):
-        raise UsageError(f"{data!r:.60} was given; expected the path of a file or directory, or a list of them.")
-    return [Path(path) for path in several]
-
-
-def _plain_paths(data: Any) -> list[str]:
-    return [str(path) for path in _paths(data)]
-
-
-def _named(options: dict[str, Any]) -> dict[str, Any]:
-    """Options as the command line has them."""
-    start, end = options["mask_rate"]
-    renamed = {**options, "eval": options["evaluation"], "mask_rate": f"{start}:{end}" if start != end else start}
-    defaults = {"evaluation": renamed["eval"], "warmup": 0.05, "optimizer": "adamw", "weight_decay": 0.01}
-    defaults |= {"mask_rate": 0.15, "precision": "auto", "word_vectors": True}
-    renamed["no_word_vectors"] = not options["word_vectors"]
-    return {
-        name: value  # 0 is a value, and equal to False
-        for name, value in renamed.items()
-        if value is not None and value is not False and value != defaults.get(name)
-    }
 
 
 def _silent(line: str) -> None:

@@ -22,6 +22,7 @@ class PretrainSettings:
     warmup: share of the run in which the rate rises; then it falls to 0 in a straight line.
     optimizer: ``"adamw"``, or ``"muon"`` for the matrices of the blocks and AdamW for all else.
     weight_decay: of matrices.
+    dropout: share of numbers that are set to zero while training.
     mask_rate: share of the tokens that is asked for, at the beginning and at the end.
     whole_words: words are hidden as wholes.
     minutes, steps, epochs: the end of the run, whichever comes first; one of them is set.
@@ -37,6 +38,7 @@ class PretrainSettings:
     warmup: float
     optimizer: str
     weight_decay: float
+    dropout: float
     mask_rate: tuple[float, float]
     whole_words: bool
     seed: int
@@ -79,6 +81,7 @@ class PretrainSettings:
             ("warmup", self.warmup, 0 <= self.warmup < 1, "a number from 0 and below 1"),
             ("optimizer", self.optimizer, self.optimizer in OPTIMIZERS, f"one of {', '.join(OPTIMIZERS)}"),
             ("weight_decay", self.weight_decay, 0 <= self.weight_decay < 1, "a number from 0 and below 1"),
+            ("dropout", self.dropout, 0 <= self.dropout < 1, "a number from 0 and below 1"),
             ("mask_rate", rate, 0 < start < 1 and 0 < end < 1, "a number between 0 and 1, or two: 0.3:0.15"),
             ("seed", self.seed, 0 <= self.seed < 2**32, "a whole number from 0 to 4294967295"),
             ("minutes", self.minutes, self.minutes is None or 0 < self.minutes < 1e6, "a number above 0, below 1e6"),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bothways.engine.precision import best_device, resolve_precision
 from bothways.engine.processes import Processes
@@ -19,6 +19,7 @@ from bothways.errors import InputError, UsageError
 from bothways.models.adapters import begin_lora, save_trained_adapter
 from bothways.models.auto import AutoConfig, model_class
 from bothways.models.causal_models import check_direction
+from bothways.nn.dropout import set_dropout
 from bothways.pipelines.tokenizer_fit import check_tokenizer
 from bothways.resolver.adapters import is_adapter
 from bothways.tokenizers import AutoTokenizer
@@ -93,9 +94,7 @@ def choose_parameters(model: Any, method: Method, source: Path, features: Featur
         except InputError as problem:
             raise UsageError(f"--lora {method.lora}: {problem}") from None
     if method.dropout is not None:
-        for module in model.modules():
-            if isinstance(module, nn.Dropout):
-                module.p = method.dropout
+        set_dropout(model, method.dropout)
 
 
 def make_lesson(

@@ -163,6 +163,7 @@ def settings_for(objective: str, **more: Any) -> PretrainSettings:
         "warmup": 0.1,
         "optimizer": "adamw",
         "weight_decay": 0.01,
+        "dropout": 0.0,
         "mask_rate": (0.15, 0.15),
         "whole_words": False,
         "seed": 1,

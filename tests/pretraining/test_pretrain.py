@@ -293,6 +293,19 @@ def test_options_do_what_they_say(words):
     assert all(torch.allclose(plain[name], again[name], atol=1e-7) for name in plain)
 
 
+def test_nothing_is_dropped_unless_asked_for(words, tmp_path):
+    """Whatever the configuration says, which keeps it for fine-tuning."""
+
+    def run(name, said, **options):
+        p = {"hidden_dropout_prob": said, "attention_probs_dropout_prob": said}
+        return words.run(name, config=config_file(tmp_path / "config.json", "mlm", **p), steps=2, **options).directory
+
+    much, none, asked = run("said", 0.5), run("unsaid", 0.0), run("asked", 0.0, dropout=0.5)
+    assert json.loads((much / "config.json").read_text())["hidden_dropout_prob"] == 0.5
+    found = [weights(directory)[NAME] for directory in (much, none, asked)]
+    assert torch.equal(found[0], found[1]) and not torch.allclose(found[0], found[2], atol=1e-4)
+
+
 NAME = "bert.encoder.layer.0.attention.self.query.weight"
 
 
@@ -313,7 +326,7 @@ def arrays(directory):
 
 
 def test_a_run_that_is_stopped_goes_on_by_the_same_call_or_its_command(words, command):
-    whole = words.run("whole", steps=None, epochs=2, mask_rate=(0.3, 0.15))
+    whole = words.run("whole", steps=None, epochs=2, dropout=0.1, mask_rate=(0.3, 0.15))
     lines = []
 
     def stop(line):
@@ -321,7 +334,7 @@ def test_a_run_that_is_stopped_goes_on_by_the_same_call_or_its_command(words, co
         if line.startswith("step "):
             signal.raise_signal(signal.SIGINT)
 
-    options = {"steps": None, "epochs": 2, "mask_rate": (0.3, 0.15)}
+    options = {"steps": None, "epochs": 2, "dropout": 0.1, "mask_rate": (0.3, 0.15)}
     with pytest.raises(Interrupted, match="Continue with: bothways pretrain --data") as caught:
         words.run("stopped", say=stop, **options)
     assert "--mask-rate 0.3:0.15" in str(caught.value) and "--batch-ramp 0" in str(caught.value)
@@ -340,7 +353,7 @@ def test_a_run_that_is_stopped_goes_on_by_the_same_call_or_its_command(words, co
 
 def test_a_kill_at_a_checkpoint_loses_nothing(words):
     """A real process and a real kill -9."""
-    options = {"steps": 400, "checkpoint_steps": 4}
+    options = {"steps": 400, "checkpoint_steps": 4, "dropout": 0.1}
     output = words.directory / "killed"
     program = (
         "import sys, json; from bothways import pretrain\n"
@@ -436,6 +449,7 @@ REFUSED = [
     ({"batch_ramp": -1}, UsageError, "batch_ramp is -1, expected a whole number from 0"),
     ({"learning_rate": 2}, UsageError, "learning_rate is 2, expected a number above 0 and below 1"),
     ({"warmup": 1.0}, UsageError, "warmup is 1.0, expected a number from 0 and below 1"),
+    ({"dropout": 1.0}, UsageError, "dropout is 1.0, expected a number from 0 and below 1"),
     ({"optimizer": "sgd"}, UsageError, "optimizer is sgd, expected one of adamw, muon"),
     ({"precision": "half"}, UsageError, "precision is 'half'; expected one of auto, float32, bfloat16"),
     ({"seed": -1}, UsageError, "seed is -1, expected a whole number from 0 to 4294967295"),
