@@ -177,7 +177,7 @@ class KeyMap:
         self.other_prefix = other_prefix
         self.ties = tuple(rule for rule in rules if isinstance(rule, Tie))
         self._legacy = tuple(rule for rule in rules if isinstance(rule, Legacy))
-        self._ignored = tuple(_regex(rule.pattern, below=True) for rule in rules if isinstance(rule, Ignore))
+        self._ignored = tuple(_expression(rule.pattern, below=True) for rule in rules if isinstance(rule, Ignore))
         conversions = [rule for rule in rules if isinstance(rule, Rename | Transpose | Split | Concat)]
         self._forward = [_Pattern(rule, _theirs(rule), _ours(rule)) for rule in conversions]
         self._backward = [_Pattern(rule, _ours(rule), _theirs(rule)) for rule in conversions]
@@ -269,7 +269,7 @@ class KeyMap:
 
     def _is_ignored(self, name: str) -> bool:
         rest = self._without_base(name)[1]
-        return any(regex.fullmatch(rest) for regex in self._ignored)
+        return any(re.fullmatch(expression, rest) for expression in self._ignored)
 
     def _without_ties(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         kept = dict(state)
@@ -307,12 +307,12 @@ class _Pattern:
         self.sources = sources
         self.targets = targets
         self._placeholders = placeholders.pop()
-        self._regexes = [_regex(template, below=isinstance(rule, Rename)) for template in sources]
+        self._expressions = [_expression(template, below=isinstance(rule, Rename)) for template in sources]
 
     def match(self, name: str) -> tuple[int, tuple[str, ...], str] | None:
         """Which source fits, the values of the placeholders in alphabetical order, and what is below the template."""
-        for i, regex in enumerate(self._regexes):
-            if hit := regex.fullmatch(name):
+        for i, expression in enumerate(self._expressions):
+            if hit := re.fullmatch(expression, name):
                 return i, tuple(hit[placeholder[1:-1]] for placeholder in self._placeholders), hit["below_"] or ""
         return None
 
@@ -339,8 +339,11 @@ def _ours(rule: Conversion) -> tuple[str, ...]:
     return rule.ours if isinstance(rule.ours, tuple) else (rule.ours,)
 
 
-def _regex(template: str, *, below: bool) -> re.Pattern[str]:
-    """One segment per placeholder, the same one where a placeholder is repeated; the group ``below_`` is the rest."""
+def _expression(template: str, *, below: bool) -> str:
+    """A regular expression, compiled at its first use: to compile those of all families would delay every start.
+
+    One segment per placeholder, the same one where a placeholder is repeated; the group ``below_`` is the rest.
+    """
     parts, seen = [], set()
     for segment in template.split("."):
         if not _PLACEHOLDER.fullmatch(segment):
@@ -354,7 +357,7 @@ def _regex(template: str, *, below: bool) -> re.Pattern[str]:
         else:
             seen.add(segment)
             parts.append(f"(?P<{segment[1:-1]}>[^.]+)")
-    return re.compile(r"\.".join(parts) + ("(?P<below_>(\\..+)?)" if below else "(?P<below_>)"))
+    return r"\.".join(parts) + ("(?P<below_>(\\..+)?)" if below else "(?P<below_>)")
 
 
 def _check_templates(templates: list[str]) -> None:
