@@ -39,8 +39,10 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.chmod(temporary, 0o666 & ~umask())
         os.replace(temporary, target)
         flush_to_disk(target.parent)
-    except BaseException:
+    except BaseException as problem:
         temporary.unlink(missing_ok=True)
+        if isinstance(problem, OSError) and problem.filename in (None, name):
+            problem.filename = str(target)  # writing does not say where
         raise
 
 

@@ -155,6 +155,11 @@ def _os_sentence(problem: OSError) -> str:
     where = f" ({problem.filename})" if problem.filename else ""
     if problem.errno == errno.ENOSPC:
         return f"The disk is full{where}. Nothing half-written is left; free some space and run the command again."
+    if problem.errno in (errno.EFBIG, getattr(errno, "EDQUOT", errno.EFBIG)):
+        return (
+            f"A limit on the size of files or on what a user may store was reached{where}. Nothing half-written is "
+            "left; raise it ('ulimit -f', a quota) or write elsewhere, and run the command again."
+        )
     if problem.errno in (errno.EACCES, errno.EROFS):
         return f"No permission to write{where}. Choose another --output, or change its permissions."
     return f"{problem.strerror or problem}{where}"

@@ -44,10 +44,9 @@ def shard_command(
     ] = None,
 ) -> None:
     """Turn files of texts into token shards for pretraining. The same command goes on where it was ended."""
-    from bothways.corpus import build_shards
+    from bothways.corpus import build_shards, tokenizer_to_learn_with
     from bothways.data.opening import check_readable
     from bothways.errors import UsageError
-    from bothways.tokenizers import AutoTokenizer
 
     if jobs is not None and jobs < 1:
         raise UsageError(f"--jobs is {jobs}; expected a number of processes from 1 on.")
@@ -55,7 +54,7 @@ def shard_command(
         raise UsageError(f"--shard-tokens is {shard_tokens}; expected a number of tokens from 1 on.")
     for file in files:
         check_readable(file)
-    engine = AutoTokenizer.from_pretrained(tokenizer)
+    engine = tokenizer_to_learn_with(tokenizer)
     try:
         report = build_shards(
             files,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from typing import Any
 
-from bothways.tokenizers import PreTrainedTokenizerBase
+from bothways.errors import ModelNotFoundError
+from bothways.tokenizers import AutoTokenizer, PreTrainedTokenizerBase
 
 _DECIDES = ("normalizer", "pre_tokenizer", "model", "added_tokens")
 """Parts of ``tokenizer.json`` that turn text into ids. The rest adds special tokens, cuts, pads or decodes."""
@@ -49,3 +51,17 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _rounded(item) for key, item in value.items()}
     return value
+
+
+def tokenizer_to_learn_with(name: str | os.PathLike[str]) -> PreTrainedTokenizerBase:
+    """The tokeniser that texts are made into tokens with.
+
+    Raises:
+        ModelNotFoundError: the name leads nowhere; with how to make one.
+    """
+    try:
+        return AutoTokenizer.from_pretrained(name)
+    except ModelNotFoundError as problem:
+        raise ModelNotFoundError(
+            f"{problem}\nTo learn a vocabulary from the same text: bothways tokenizer train FILES -o DIR."
+        ) from None

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from bothways.checkpoints.config import PretrainedConfig, unknown_model_type
-from bothways.errors import InputError
+from bothways.errors import InputError, ModelNotFoundError
 from bothways.families import FAMILIES, Family, family_of
 from bothways.families.registry import family_of_own, register
 from bothways.models import (
@@ -31,6 +31,7 @@ from bothways.models import (
 )
 from bothways.models.adapter_loading import model_config
 from bothways.models.base import PreTrainedModel
+from bothways.resolver.box import TASK_OF_HEAD, with_nearest
 
 MODULES = (
     albert,
@@ -148,7 +149,11 @@ class _AutoClass:
         config = kwargs.get("config")
         if not isinstance(config, PretrainedConfig):
             routes = {k: kwargs[k] for k in (*ROUTES, "subfolder") if k in kwargs}
-            config = AutoConfig.from_pretrained(config or pretrained_model_name_or_path, **routes)
+            name = config or pretrained_model_name_or_path
+            try:
+                config = AutoConfig.from_pretrained(name, **routes)
+            except ModelNotFoundError as problem:
+                raise with_nearest(problem, str(name), TASK_OF_HEAD.get(cls.task)) from None
         return cls._class_for(config.model_type).from_pretrained(pretrained_model_name_or_path, **kwargs)
 
     @classmethod

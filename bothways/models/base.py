@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from bothways.batching import PackedBatch
 from bothways.checkpoints.config import PretrainedConfig
 from bothways.checkpoints.load_report import LoadReport
-from bothways.errors import InputError
+from bothways.errors import InputError, ModelNotFoundError
 from bothways.families import FAMILIES, Family
 from bothways.families.registry import family_of_own
 from bothways.models import adapter_loading, loading
@@ -26,6 +26,7 @@ from bothways.models.parts import WithMasks
 from bothways.models.vocabulary import WithVocabulary
 from bothways.nn.stack import TransformerStack
 from bothways.resolver.adapters import Encoder, recorded_encoder
+from bothways.resolver.box import TASK_OF_HEAD, with_nearest
 
 if TYPE_CHECKING:
     from bothways.models.shared_encoder import SharedEncoder
@@ -130,7 +131,12 @@ class PreTrainedModel(WithFirstWeights, WithVocabulary, WithMasks):
             directory = Path()
         else:
             routes: dict[str, Any] = {"token": token, "local_files_only": local_files_only, "cache_dir": cache_dir}
-            directory = resolve_model(pretrained_model_name_or_path, revision=revision, **routes) / subfolder
+            try:
+                directory = resolve_model(pretrained_model_name_or_path, revision=revision, **routes) / subfolder
+            except ModelNotFoundError as problem:
+                raise with_nearest(
+                    problem, str(pretrained_model_name_or_path), TASK_OF_HEAD.get(getattr(cls, "task", ""))
+                ) from None
             encoder = adapter_loading.find_adapted_encoder(directory, **routes) if state_dict is None else None
         config = cls._config_for(directory, config, kwargs)
         config.name_or_path = str(pretrained_model_name_or_path or "")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bothways.errors import InputError, ModelNotFoundError, UsageError
 from bothways.pipelines.registry import OWN_TASKS, TASK_OF_HEAD, find_pipeline, known_tasks
-from bothways.resolver.box import boxed_for, find_boxed, nearest_in_box
+from bothways.resolver.box import boxed_for, find_boxed, with_nearest
 
 if TYPE_CHECKING:
     import torch
@@ -117,7 +117,7 @@ def pipeline(
                 model, cls, config, _loaded_dtype(dtype, device), {**model_kwargs, **routes}, shared_on=place
             )
         except ModelNotFoundError as problem:
-            raise _with_nearest(problem, str(model), task) from None
+            raise with_nearest(problem, str(model), task) from None
     elif not hasattr(model, "config"):
         raise InputError(f"model is {model!r:.60} ({type(model).__name__}); expected a name, a directory or a model.")
     if tokenizer is None or isinstance(tokenizer, (str, os.PathLike, tuple)):
@@ -274,15 +274,6 @@ def _device(device: Any) -> torch.device:
     from bothways.pipelines.base import choose_device
 
     return choose_device(device, torch.device("cpu"))
-
-
-def _with_nearest(problem: ModelNotFoundError, name: str, task: str) -> ModelNotFoundError:
-    """The error with the model of the box that is nearest for this task, in place of the one that the name suggests."""
-    by_name, by_task = nearest_in_box(name), nearest_in_box(name, task)
-    if by_task is None or by_name == by_task:
-        return problem
-    text = str(problem) if by_name is None else str(problem).removesuffix(f"\n{by_name}")
-    return ModelNotFoundError(f"{text}\n{by_task}")
 
 
 def _load_tokenizer(tokenizer: Any, model: Any, use_fast: bool, routes: dict[str, Any]) -> Any:

@@ -67,6 +67,13 @@ class Goal(ABC):
     def __init__(self, tokenizer: Any, settings: GoalSettings) -> None:
         self.tokenizer, self.settings = tokenizer, settings
 
+    def check(self, documents: Documents) -> None:  # noqa: B027 - most refuse nothing
+        """Refuse documents that hold nothing to ask.
+
+        Raises:
+            UsageError: which says why.
+        """
+
     @abstractmethod
     def rows(self, documents: Documents, rng: np.random.Generator) -> Rows:
         """The rows of one epoch."""
@@ -107,6 +114,11 @@ class NextWords(Goal):
 
     def __init__(self, tokenizer: Any, settings: GoalSettings) -> None:
         super().__init__(tokenizer, settings)
+        if tokenizer.bos_token_id is None and tokenizer.eos_token_id is None:
+            raise UsageError(
+                f"{type(tokenizer).__name__} has neither a start nor an end token, and documents are told apart by "
+                "them. Learn a vocabulary for this objective: bothways tokenizer train --type bpe --model-type gpt2."
+            )
         start, end = boundary_ids(tokenizer)
         self.before = np.array([] if start is None else [start], dtype=np.int64)
         self.after = np.array([] if end is None else [end], dtype=np.int64)

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bothways.corpus import build_shards, is_shards, open_shards
+import torch
+
+from bothways.corpus import build_shards, is_shards, open_shards, tokenizer_to_learn_with
 from bothways.engine.interruption import interruptible
 from bothways.engine.peak import measured_peak
 from bothways.engine.precision import best_device
 from bothways.engine.processes import Processes, processes
-from bothways.errors import UsageError
+from bothways.errors import BothwaysError, UsageError
 from bothways.models.auto import AutoConfig
 from bothways.nn.dropout import set_dropout
 from bothways.pretraining.documents import Documents, documents_of, held_out
@@ -42,6 +44,7 @@ from bothways.training.run_directory import RunDirectory
 Say = Callable[[str], None]
 
 SHARDS = "shards"
+SHARDS_TO_JUDGE_BY = "shards-evaluation"
 
 
 def pretrain(
@@ -123,7 +126,7 @@ def pretrain(
     options |= {"objective": objective_named(objective), "mask_rate": list(parse_rate(mask_rate))}
     if not group.is_first:
         say = _silent
-    run_directory = RunDirectory(directory)
+    run_directory = RunDirectory(directory, made_again=(SHARDS, SHARDS_TO_JUDGE_BY))
     command = command_line(
         [], {"data": plain_paths(data), "output": output, **command_options(options, pretrain)}, verb="pretrain"
     )
@@ -169,16 +172,17 @@ def _prepare(
     if options["evaluation"] is None:
         documents, held = held_out(corpus, options["seed"])
     else:
-        place = run_directory.path / f"{SHARDS}-evaluation"
+        place = run_directory.path / SHARDS_TO_JUDGE_BY
         documents = documents_of(corpus)
         held = documents_of(_corpus(paths(options["evaluation"]), tokenizer, place, say, group))
+    group.all_do(lambda: learner["goal"].check(documents))
     return Prepared(options=options, corpus=corpus, documents=documents, held=held, **learner)
 
 
 def _learner(options: dict[str, Any], sources: list[Path], group: Processes) -> dict[str, Any]:
     """What of ``Prepared`` needs no text: whatever is wrong with it is told before shards are made."""
     source = None if options["model"] is None else resolve_model(options["model"])
-    tokenizer = AutoTokenizer.from_pretrained(_tokenizer_place(options, sources, source))
+    tokenizer = tokenizer_to_learn_with(_tokenizer_place(options, sources, source))
     objective = options["objective"]
     cls = GOALS[objective]
     if source is None:
@@ -191,6 +195,8 @@ def _learner(options: dict[str, Any], sources: list[Path], group: Processes) -> 
         config = AutoConfig.from_pretrained(source)
         facts = model_identity(str(options["model"]), source)
         _check_vocabulary(tokenizer, config, str(options["model"]))
+        if options["tokenizer"] is not None:
+            _check_ids(tokenizer, source, str(options["model"]))
     settings = settings_of(options, objective, position_limit(config))
     asked = GoalSettings(max_length=settings.max_length, mask_rate=settings.mask_rate, whole_words=settings.whole_words)
     goal = cls(tokenizer, asked)
@@ -208,6 +214,27 @@ def _check_vocabulary(tokenizer: Any, config: Any, name: str) -> None:
         raise UsageError(
             f"the tokeniser has {len(tokenizer):,} tokens, and --model {name} has word vectors for "
             f"{config.vocab_size:,}. Leave --tokenizer out, or begin anew with --config."
+        )
+
+
+def _check_ids(tokenizer: Any, source: Path, name: str) -> None:
+    """Words that stand in place of others, as of ``[unused7]``, are as good as new; known ones must keep their ids.
+
+    Raises:
+        UsageError: some have others.
+    """
+    try:
+        own = AutoTokenizer.from_pretrained(source).get_vocab()
+    except BothwaysError:
+        return  # a model without a tokeniser of its own
+    given = tokenizer.get_vocab()
+    moved = sorted((own[token], token) for token, i in given.items() if own.get(token, i) != i)
+    if moved:
+        known, token = moved[0]
+        raise UsageError(
+            f"--tokenizer gives {len(moved):,} of its {len(given):,} tokens other ids than --model {name} learned them "
+            f"with: {token!r} has {given[token]}, there {known}. Its word vectors would be those of other words. Leave "
+            "--tokenizer out, or begin anew with --config."
         )
 
 
@@ -234,7 +261,7 @@ def _run(
         peak=measured_peak(settings.precision, device),
         per_token=operations_per_token(model, goal.asked_share(), mean_length),
     )
-    for line in _news(prepared, watch, parts, group):
+    for line in _news(prepared, watch, parts, group) + _cautions(prepared, parts):
         say(line)
     found = run_directory.store.newest()
     if found is not None:
@@ -267,6 +294,19 @@ def _news(prepared: Prepared, watch: Watch, parts: list[Exercise], group: Proces
     ]
 
 
+def _cautions(prepared: Prepared, parts: list[Exercise]) -> list[str]:
+    """What one must know to read the figures that will come."""
+    found = []
+    held = prepared.held if prepared.options["evaluation"] is not None else None
+    if held is not None and held.corpus.content_sha256 == prepared.corpus.content_sha256:
+        found.append("--eval holds the texts that it trains on: the figures will say how well it remembers them.")
+    relations = [part.relation for part in parts if part.relation is not None]
+    if relations:
+        share = float(torch.cat(relations).float().mean())
+        found.append(f"Of the pairs to judge by {max(share, 1 - share):.1%} have the same answer.")
+    return found
+
+
 def _corpus(sources: list[Path], tokenizer: Any, place: Path, say: Say, group: Processes) -> Any:
     """The shards, made of text files first if need be."""
     if len(sources) == 1 and is_shards(sources[0]):
@@ -275,7 +315,7 @@ def _corpus(sources: list[Path], tokenizer: Any, place: Path, say: Say, group: P
         group.first_does(lambda: build_shards(sources, place, tokenizer=tokenizer, say=say) and None)
 
     def opened() -> Any:
-        corpus = open_shards(place)
+        corpus = open_shards(place, verify=group.is_first)
         corpus.check_tokenizer(tokenizer)
         return corpus
 

@@ -93,6 +93,14 @@ class MaskedWordsAndPairs(MaskedWords):
     def rows(self, documents: Documents, rng: np.random.Generator) -> Rows:
         return Rows.of_pairs(self.pairs(documents, rng))
 
+    def check(self, documents: Documents) -> None:
+        count = len(documents)
+        if 1 < count == len(documents.sentence_starts) and int(np.diff(documents.starts).max(initial=0)) <= self.room:
+            raise UsageError(
+                f"each of the {count:,} documents is one sentence, so that none follows another. Leave nsp out of "
+                "--objective, or give documents of several sentences: blank lines are between them alone."
+            )
+
     def pairs(self, documents: Documents, rng: np.random.Generator) -> SentencePairs:
         """Pairs of texts with what is asked about them."""
         return next_sentence_pairs(documents.starts, documents.sentence_starts, max_tokens=self.room, rng=rng)
@@ -121,6 +129,9 @@ class MaskedWordsAndOrder(MaskedWordsAndPairs):
     """Words are hidden, and are the two texts in order? Source: Lan et al. 2020, section 3.1."""
 
     relation_logits = "sop_logits"
+
+    def check(self, documents: Documents) -> None:
+        """A single sentence is divided."""
 
     def pairs(self, documents: Documents, rng: np.random.Generator) -> SentencePairs:
         return sentence_order_pairs(documents.starts, documents.sentence_starts, max_tokens=self.room, rng=rng)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bothways.errors import ModelNotFoundError
 from bothways.resolver.known import DEFAULT_MODEL, find_known
 
 BOX_DIRECTORY = Path(__file__).parent.parent / "box"
@@ -51,7 +52,7 @@ BOX_MODELS: tuple[BoxModel, ...] = (
         aliases=("sentiment",),
         tasks=("text-classification", "sentiment-analysis", "sentiment"),
         description="is a text negative or positive; NEGATIVE, POSITIVE",
-        looks_like=r"sst-?2|sentiment|imdb|rotten|polarity|reviews",
+        looks_like=r"sst-?2|sentiment|finbert|imdb|rotten|polarity|reviews",
     ),
     BoxModel(
         name="minilm-l6-ner",
@@ -82,9 +83,16 @@ BOX_MODELS: tuple[BoxModel, ...] = (
         looks_like=r"fill-?mask",
     ),
 )
+TASK_OF_HEAD = {
+    "token-classification": "token-classification",
+    "question-answering": "question-answering",
+    "masked-lm": "fill-mask",
+}
+"""Heads that fix what a model is wanted for; a classifier may be of anything, and its name tells more."""
 _EMBEDDINGS = r"^sentence-transformers/|minilm|mpnet|\be5\b|\bbge\b|\bgte\b|simcse|sbert|paraphrase|embed"
 _ENCODERS = (
-    r"^([\w-]+/)?(distil)?(bert|roberta|albert|electra|deberta)[a-z]*([-_](v\d|\w*base|large|small|tiny|\w*cased))*$"
+    r"^([\w-]+/)?(distil|xlm-)?(bert|roberta|albert|electra|deberta)[a-z]*"
+    r"([-_](v\d|\w*base|large|small|tiny|multilingual|\w*cased))*$"
 )
 
 
@@ -149,3 +157,12 @@ def nearest_in_box(name: str, task: str | None = None) -> str | None:
         gaps = "" if fill is None or fill.path is None else f" For words in gaps there is {fill.name}."
         return f"The nearest encoder to train from is {DEFAULT_MODEL}: pass model={DEFAULT_MODEL!r}.{gaps}"
     return None
+
+
+def with_nearest(problem: ModelNotFoundError, name: str, task: str | None) -> ModelNotFoundError:
+    """The error with the model of the box that is nearest for this task, in place of the one that the name suggests."""
+    by_name, by_task = nearest_in_box(name), nearest_in_box(name, task)
+    if by_task is None or by_name == by_task:
+        return problem
+    text = str(problem) if by_name is None else str(problem).removesuffix(f"\n{by_name}")
+    return ModelNotFoundError(f"{text}\n{by_task}")

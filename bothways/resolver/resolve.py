@@ -185,7 +185,7 @@ def _not_found(name: str, request: Request, found: Search, boxed: BoxModel | Non
     ]
     lines += [f"  - {title}: {reason}" for title, reason in found.tried]
     at_hand = names_at_hand()
-    near = nearest(name, at_hand)
+    near = [like for like in nearest(name, at_hand) if abs(len(like) - len(name)) <= 3]  # "nothere" means no "ner"
     if request.known is None and near:
         lines.append(f"Did you mean {' or '.join(near)}?")
     elif request.known is None:

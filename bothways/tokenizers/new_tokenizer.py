@@ -94,6 +94,8 @@ def train_tokenizer(
     check_vocab_size(vocab_size)
     if lowercase and not family.can_lowercase:
         raise UsageError(f"the tokeniser of {name} keeps case. Leave lowercase out, or choose another model type.")
+    if "" in special_tokens:
+        raise UsageError("a special token is empty; expected some characters, such as '[USER]'.")
     lower = family.can_lowercase if lowercase is None else lowercase
     options: dict[str, Any] = {} if name in _ALL_LETTERS else {"limit_alphabet": limit_alphabet}
     if kind != "unigram":

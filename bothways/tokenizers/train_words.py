@@ -56,7 +56,7 @@ def count_words(engine: Tokenizer, texts: Iterable[Any]) -> dict[str, int]:
     """
     counter = WordCounter(engine)
     for entry in texts:
-        for text in [entry] if isinstance(entry, str) else entry:
+        for text in entry if isinstance(entry, Iterable) and not isinstance(entry, str) else [entry]:
             if not isinstance(text, str):
                 raise TokenizerError(f"training texts must be str or lists of str, not {type(text).__name__}.")
             counter.add(text)

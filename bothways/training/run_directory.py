@@ -37,7 +37,12 @@ class RunDirectory:
         facts: what an earlier process of this run noted, or this one.
     """
 
-    def __init__(self, output: Path, *, keep: int | None = KEPT) -> None:
+    def __init__(self, output: Path, *, keep: int | None = KEPT, made_again: Sequence[str] = ()) -> None:
+        """
+        Args:
+            made_again: names in it that a run makes before its first step, and another one may throw away.
+        """
+        self.made_again = made_again
         self.path = output.with_name(output.name + SUFFIX)
         self.keep = keep
         self.store: CheckpointStore
@@ -82,16 +87,19 @@ class RunDirectory:
 
     def _recognise(self, identity: Mapping[str, Any]) -> None:
         file = self.path / RUN_FILE
-        if self._is_empty():  # whatever run it was, nothing of it can be gone on with
-            self.note(format=FORMAT, identity=dict(identity))
-            return
         facts = _read_facts(file)
         known = facts.get("identity")
+        if self._is_empty(besides=self.made_again):  # whatever run it was, nothing of it can be gone on with
+            if known != identity:
+                self._clear()
+            self.note(format=FORMAT, identity=dict(identity))
+            return
         if facts.get("format") != FORMAT or not isinstance(known, dict):
             raise UsageError(f"{file} is not of a run of this version, or damaged. Give --fresh to begin again.")
         differ = [name for name in {**known, **identity} if known.get(name) != identity.get(name)]
         if differ:
-            shown = ", ".join(f"{name} {known.get(name)!r:.60}, now {identity.get(name)!r:.60}" for name in differ[:3])
+            pairs = [(name, _short(known.get(name)), _short(identity.get(name))) for name in differ[:3]]
+            shown = ", ".join(f"{name} {was}, now {now}" for name, was, now in pairs)
             raise UsageError(
                 f"{self.path} holds an unfinished run that differs: {shown}. Give its command again to go on with it, "
                 "--fresh to throw it away, or choose another --output."
@@ -113,8 +121,18 @@ class RunDirectory:
             if self._is_empty():
                 remove_directory(self.path)
 
-    def _is_empty(self) -> bool:
-        return all(name == RUN_FILE or name.startswith(".") for name in os.listdir(self.path))
+    def _is_empty(self, besides: Sequence[str] = ()) -> bool:
+        names = set(os.listdir(self.path)) - {RUN_FILE, *besides}
+        return all(name.startswith(".") for name in names)
+
+
+def _short(value: Any) -> str:
+    """A value for an error message; of hashes the beginning."""
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_short, value[:3])) + (", …]" if len(value) > 3 else "]")
+    text = repr(value)
+    is_hash = isinstance(value, str) and len(value) == 64
+    return f"{text[:13]}…'" if is_hash else text if len(text) <= 60 else f"{text[:60]}…"
 
 
 def _read_facts(file: Path) -> dict[str, Any]:

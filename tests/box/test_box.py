@@ -175,6 +175,9 @@ def test_another_encoder_is_refused(box, tiny_model, tmp_path, monkeypatch):
         (None, "roberta-large", "minilm-l6"),
         (None, "someone/bert-of-mine", None),
         (None, "minilm-l6", None),
+        (None, "ProsusAI/finbert", "minilm-l6-sentiment"),
+        (None, "xlm-roberta-base", "minilm-l6"),
+        (None, "bert-base-multilingual-cased", "minilm-l6"),
     ],
 )
 def test_a_model_of_a_tutorial_has_a_neighbour_here(task, name, nearest):
@@ -200,6 +203,16 @@ def test_the_neighbour_stands_in_the_error():
     lines = str(caught.value).splitlines()
     assert lines[-1].startswith("The nearest model in the box") and "minilm-l6-fill-mask" in lines[-1]
     assert not any("nearest" in line for line in lines[:-1])
+
+
+def test_the_head_of_a_class_says_what_a_model_is_wanted_for():
+    from bothways import AutoModelForMaskedLM, AutoModelForTokenClassification, BertForQuestionAnswering
+
+    wanted = {AutoModelForTokenClassification: "ner", AutoModelForMaskedLM: "fill-mask", BertForQuestionAnswering: "qa"}
+    for cls, place in wanted.items():
+        with pytest.raises(ModelNotFoundError) as caught:
+            cls.from_pretrained("someone/bert-of-mine")
+        assert str(caught.value).splitlines()[-1].endswith(f"pass model='minilm-l6-{place}'.")
 
 
 # --- the command

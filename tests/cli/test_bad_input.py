@@ -154,7 +154,21 @@ def test_a_full_disk_leaves_nothing(trained, tiny_model, reviews, command, tmp_p
     assert code == 1 and "disk" in err.lower() and list(tmp_path.iterdir()) == []
     (tmp_path / "t.txt").write_text("good\n")
     code, _, err = command("predict", trained, tmp_path / "t.txt", "-o", tmp_path / "a.jsonl")
-    assert code == 1 and "The disk is full" in err and [p.name for p in tmp_path.iterdir()] == ["t.txt"]
+    assert (
+        code == 1
+        and f"The disk is full ({tmp_path / 'a.jsonl'})" in err
+        and [p.name for p in tmp_path.iterdir()] == ["t.txt"]
+    )
+
+
+def test_a_limit_on_the_size_of_files_is_told(trained, command, tmp_path, monkeypatch):
+    def limited(handle):
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+
+    monkeypatch.setattr(os, "fsync", limited)
+    (tmp_path / "t.txt").write_text("good\n")
+    code, _, err = command("predict", trained, tmp_path / "t.txt", "-o", tmp_path / "a.jsonl")
+    assert code == 1 and f"may store was reached ({tmp_path / 'a.jsonl'})" in err and "ulimit -f" in err
 
 
 def test_an_unforeseen_problem_is_a_sentence_too(trained, command, tmp_path, monkeypatch):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -515,6 +517,76 @@ def test_tokenisers_that_do_not_fit_are_refused(words, learned, tmp_path):
         pretrain(words.data, tmp_path / "model", tokenizer=other, config=words.config, **QUICK)
     with pytest.raises(UsageError, match=r"the tokeniser has 99 tokens, and --model .* has word vectors for 98"):
         pretrain(text, tmp_path / "model", tokenizer=other, model=learned.directory, **QUICK)
+
+
+def test_a_tokeniser_that_gives_known_words_other_ids_is_refused(words, learned, tmp_path):
+    """One with new words in place of unused ones goes: its known words have the ids that the model learned."""
+    text = write_texts(tmp_path / "texts.txt", language(8))
+    lines = (learned.directory / "vocab.txt").read_text().splitlines()
+
+    def tokenizer(name, entries):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "vocab.txt").write_text("\n".join(entries))
+        bothways.BertTokenizer(str(tmp_path / name / "vocab.txt")).save_pretrained(tmp_path / name)
+        return tmp_path / name
+
+    swapped = tokenizer("swapped", [*lines[:-2], lines[-1], lines[-2]])
+    at = len(lines) - 2
+    with pytest.raises(UsageError, match=f"2 of its {len(lines)} tokens other ids .*'{lines[at]}' has {at + 1}, there"):
+        pretrain(text, tmp_path / "model", tokenizer=swapped, model=learned.directory, **QUICK)
+    renewed = tokenizer("renewed", [*lines[:-1], "brandnew"])
+    found = pretrain(text, tmp_path / "model", tokenizer=renewed, model=learned.directory, steps=1, **QUICK)
+    assert "brandnew" in (found.directory / "vocab.txt").read_text()
+
+
+def test_shards_with_another_token_are_refused(words, tmp_path):
+    data = tmp_path / "shards"
+    shutil.copytree(words.data, data)
+    tokens = bytearray((data / "tokens-00000.bin").read_bytes())
+    tokens[20] ^= 1
+    (data / "tokens-00000.bin").write_bytes(tokens)
+    with pytest.raises(DataError, match="not those of its manifest: tokens-00000.bin has another content"):
+        pretrain(data, tmp_path / "model", config=words.config, steps=1, **QUICK)
+
+
+def test_documents_of_one_sentence_have_no_next_one(words, tmp_path):
+    text = write_texts(tmp_path / "texts.txt", [f"w{i % 7} v{i % 5} w3" for i in range(30)])
+    options = {"config": words.config, "tokenizer": words.directory / "tokenizer", "steps": 1, **QUICK}
+    with pytest.raises(UsageError, match=r"each of the \d+ documents is one sentence, so that none follows another"):
+        pretrain(text, tmp_path / "pairs", objective="mlm,nsp", **options)
+
+
+def test_figures_that_say_less_than_they_seem_to_are_told(words, tmp_path):
+    said = []
+    words.run("judged", evaluation=words.data, steps=1, say=said.append)
+    assert "--eval holds the texts that it trains on: the figures will say how well it remembers them." in said
+    said = []
+    pretrain(
+        words.data, tmp_path / "pairs", objective="mlm,nsp", config=words.config, steps=1, say=said.append, **QUICK
+    )
+    share = float(re.search(r"Of the pairs to judge by (.*)% have the same answer", " ".join(said))[1])
+    assert 50 <= share <= 100 and not any("--eval holds" in line for line in said)
+
+
+def test_a_run_that_made_no_step_is_in_nobody_s_way(words, tmp_path):
+    text = write_texts(tmp_path / "texts.txt", language(1, seed=3))
+    options = {"config": words.config, "tokenizer": words.directory / "tokenizer", "steps": 1, **QUICK}
+    with pytest.raises(InputError, match="Separate documents with blank lines"):
+        pretrain(text, tmp_path / "model", objective="mlm,nsp", **options)
+    assert (tmp_path / "model.unfinished" / "shards").is_dir()
+    write_texts(text, language(20))
+    pretrain(text, tmp_path / "model", objective="mlm,nsp", **options)
+    assert not (tmp_path / "model.unfinished").exists()
+
+
+def test_other_texts_for_a_run_that_made_steps_are_told_by_their_hashes(words, tmp_path):
+    text = write_texts(tmp_path / "texts.txt", language(20))
+    options = {"config": words.config, "tokenizer": words.directory / "tokenizer", "steps": 9, **QUICK}
+    with pytest.raises(Interrupted):
+        pretrain(text, tmp_path / "model", say=stop_at_curve, **options)
+    write_texts(text, language(21))
+    with pytest.raises(UsageError, match=r"differs: data \['[0-9a-f]{12}…'\], now \['[0-9a-f]{12}…'\]\. Give its"):
+        pretrain(text, tmp_path / "model", **options)
 
 
 def gpt2(tmp_path):
