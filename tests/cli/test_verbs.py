@@ -65,3 +65,22 @@ def test_threads_wait_briefly_unless_the_user_says_how(given, expected):
         [sys.executable, "-c", program], env=environment | given, capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines()[-1] == f"{expected} False"  # torch was not loaded before
+
+
+@pytest.mark.parametrize(
+    ("verb", "given", "expected"),
+    [("train", {}, "128 128"), ("pretrain", {"LRU_CACHE_CAPACITY": "7"}, "7 128"), ("predict", {}, "None None")],
+)
+def test_trainings_keep_few_kernels_unless_the_user_says_how_many(verb, given, expected):
+    names = ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY")
+    program = (
+        "import atexit, os, sys\n"
+        "from bothways.cli import main\n"
+        f"atexit.register(lambda: print(*map(os.environ.get, {names}), 'torch' in sys.modules))\n"
+        f"main(['{verb}', '--help'])\n"
+    )
+    environment = {name: os.environ[name] for name in os.environ if name not in names}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment | given, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == f"{expected} False"
