@@ -45,6 +45,8 @@ Say = Callable[[str], None]
 
 SHARDS = "shards"
 SHARDS_TO_JUDGE_BY = "shards-evaluation"
+SHARDS_OF = ("data", "evaluation", "name", "sha256")
+"""What of a run's identity decides on its shards: the texts, and the model whose tokeniser it takes."""
 
 
 def pretrain(
@@ -126,7 +128,7 @@ def pretrain(
     options |= {"objective": objective_named(objective), "mask_rate": list(parse_rate(mask_rate))}
     if not group.is_first:
         say = _silent
-    run_directory = RunDirectory(directory, made_again=(SHARDS, SHARDS_TO_JUDGE_BY))
+    run_directory = RunDirectory(directory, prepared=(SHARDS, SHARDS_TO_JUDGE_BY), of=SHARDS_OF)
     command = command_line(
         [], {"data": plain_paths(data), "output": output, **command_options(options, pretrain)}, verb="pretrain"
     )

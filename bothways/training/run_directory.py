@@ -37,12 +37,15 @@ class RunDirectory:
         facts: what an earlier process of this run noted, or this one.
     """
 
-    def __init__(self, output: Path, *, keep: int | None = KEPT, made_again: Sequence[str] = ()) -> None:
+    def __init__(
+        self, output: Path, *, keep: int | None = KEPT, prepared: Sequence[str] = (), of: Sequence[str] = ()
+    ) -> None:
         """
         Args:
-            made_again: names in it that a run makes before its first step, and another one may throw away.
+            prepared: names in it of what a run makes before its first step. A run of other options takes it over,
+                one for which an entry of the identity named in ``of`` is another throws it away.
         """
-        self.made_again = made_again
+        self.prepared, self.prepared_of = prepared, of
         self.path = output.with_name(output.name + SUFFIX)
         self.keep = keep
         self.store: CheckpointStore
@@ -89,8 +92,8 @@ class RunDirectory:
         file = self.path / RUN_FILE
         facts = _read_facts(file)
         known = facts.get("identity")
-        if self._is_empty(besides=self.made_again):  # whatever run it was, nothing of it can be gone on with
-            if known != identity:
+        if self._is_empty(besides=self.prepared):  # whatever run it was, it made no step
+            if not isinstance(known, dict) or any(known.get(name) != identity.get(name) for name in self.prepared_of):
                 self._clear()
             self.note(format=FORMAT, identity=dict(identity))
             return

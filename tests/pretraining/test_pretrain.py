@@ -575,8 +575,19 @@ def test_a_run_that_made_no_step_is_in_nobody_s_way(words, tmp_path):
         pretrain(text, tmp_path / "model", objective="mlm,nsp", **options)
     assert (tmp_path / "model.unfinished" / "shards").is_dir()
     write_texts(text, language(20))
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(text, tmp_path / "model", objective="mlm,nsp", say=stop_before_the_first_step, **options)
+    shards_made = (tmp_path / "model.unfinished" / "shards" / "manifest.json").stat().st_mtime_ns
+    with pytest.raises(KeyboardInterrupt):  # of other options: the shards of the same texts stay
+        pretrain(text, tmp_path / "model", **{**options, "steps": 2}, say=stop_before_the_first_step)
+    assert (tmp_path / "model.unfinished" / "shards" / "manifest.json").stat().st_mtime_ns == shards_made
     pretrain(text, tmp_path / "model", objective="mlm,nsp", **options)
     assert not (tmp_path / "model.unfinished").exists()
+
+
+def stop_before_the_first_step(line):
+    if line.startswith("This machine multiplies"):
+        raise KeyboardInterrupt
 
 
 def test_other_texts_for_a_run_that_made_steps_are_told_by_their_hashes(words, tmp_path):
