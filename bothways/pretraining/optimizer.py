@@ -102,16 +102,12 @@ def make_optimizer(name: str, groups: list[dict[str, Any]], model: nn.Module) ->
     matrices = block_matrices(model)
     if not matrices:
         raise UsageError(
-            "--optimizer muon is for the matrices of blocks, and none of them learns here: --lora leaves them as they "
-            "are. Take --optimizer adamw."
+            "--optimizer muon is for the matrices of blocks, and none of them learns here. Take --optimizer adamw."
         )
     return MuonWithAdamW(groups, matrices)
 
 
 def block_matrices(model: nn.Module) -> set[int]:
-    """Ids of the weights of linear layers inside blocks: neither embeddings nor heads."""
-    return {
-        id(module.weight)
-        for path, module in model.named_modules()
-        if isinstance(module, nn.Linear) and ".layer." in f".{path}" and module.weight.requires_grad
-    }
+    """Ids of the matrices of linear layers in blocks that learn, those of LoRA among them: no embeddings, no heads."""
+    linear = [m for path, m in model.named_modules() if isinstance(m, nn.Linear) and ".layer." in f".{path}"]
+    return {id(p) for module in linear for p in module.parameters(recurse=False) if p.ndim == 2 and p.requires_grad}

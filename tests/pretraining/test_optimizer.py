@@ -109,8 +109,22 @@ def test_a_state_that_was_written_goes_on_to_the_same_bits(name, tmp_path):
         assert torch.equal(one, two), path
 
 
-def test_muon_where_no_matrix_learns_is_refused(tmp_path):
+def test_muon_has_the_thin_matrices_of_lora_and_leaves_the_wide_ones(tmp_path):
     model = model_of("mlm", tmp_path)
     add_lora(model, r=2, targets=("query", "value"))
+    thin = [p for path, p in model.named_parameters() if "lora_" in path]
+    with_gradients(model, 3)
+    before = [p.detach().clone() for p in thin]
+    optimizer = optimizer_of("muon", model, rate=0.01, decay=0.0)
+    assert [p for group in optimizer.muon_groups for p in group["params"]] == thin and len(thin) > 2
+    optimizer.step()
+    for old, new in zip(before, thin, strict=True):
+        update = (new.detach() - old) / -0.01
+        torch.testing.assert_close(update, 0.2 * max(old.shape) ** 0.5 * orthogonal(new.grad), atol=1e-4, rtol=1e-3)
+
+
+def test_muon_where_no_matrix_learns_is_refused(tmp_path):
+    model = model_of("mlm", tmp_path)
+    model.bert.requires_grad_(False)
     with pytest.raises(UsageError, match="--optimizer muon is for the matrices of blocks.*--optimizer adamw"):
         optimizer_of("muon", model)

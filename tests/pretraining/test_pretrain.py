@@ -230,7 +230,8 @@ def test_an_adapter_goes_on_as_one_or_as_a_whole_model(words, learned, tmp_path)
     first = pretrain(words.data, tmp_path / "first", model=learned.directory, lora=2, **options).directory
     with pytest.raises(UsageError, match=r"--lora 4: the adapter has the rank 2, which cannot change"):
         pretrain(words.data, tmp_path / "none", model=first, lora=4, **options)
-    further = pretrain(words.data, tmp_path / "further", model=first, lora=2, **options).directory
+    muon = {"lora": 2, "optimizer": "muon"}
+    further = pretrain(words.data, tmp_path / "further", model=first, **options, **muon).directory
     settings = [(place / "adapter_config.json").read_text() for place in (first, further)]
     assert settings[0] == settings[1]
     before, after = (bothways.AutoModelForMaskedLM.from_pretrained(place, merge=False) for place in (first, further))
@@ -630,11 +631,6 @@ def test_an_output_with_other_things_is_left_alone(words, tmp_path):
     with pytest.raises(UsageError, match="is not empty .thesis.txt. and not an earlier result"):
         pretrain(words.data, tmp_path / "model", config=words.config, **QUICK)
     assert (tmp_path / "model" / "thesis.txt").read_text() == "ten years of work"
-
-
-def test_an_adapter_under_muon_is_refused(words, learned, tmp_path):
-    with pytest.raises(UsageError, match="--optimizer muon is for the matrices of blocks"):
-        pretrain(words.data, tmp_path / "m", model=learned.directory, lora=2, optimizer="muon", steps=2, **QUICK)
 
 
 def test_families_of_sizes_are_those_of_the_objectives():
