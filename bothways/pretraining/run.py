@@ -208,16 +208,16 @@ class _Run(Events):
     def _judge_if_due(self, share: float) -> None:
         part = int(share * self.settings.evaluations)
         if part > self.state.judged:
-            self.state.judged = part
             self._judge(self.sample)
+            self.state.judged = part
 
     def _judge(self, parts: list[Exercise]) -> None:
         """One more point of the curve."""
         self.stepper.settle()
+        measured = self._measured(parts)
         progress = self.state.progress
         loss = self.loss_sum.item() / max(1, self.loss_count)
         self.loss_sum, self.loss_count = torch.zeros_like(self.loss_sum), 0
-        measured = judge(self.model, self.goal, parts, self.settings, self.group)
         point = CurvePoint(
             step=progress.step,
             tokens=progress.tokens,
@@ -228,6 +228,20 @@ class _Run(Events):
         self.state.curve.append(point)
         if self.group.is_first:
             self.watch.say(sentence_of(point, self.goal) + self._left())
+
+    def _measured(self, parts: list[Exercise]) -> dict[str, float]:
+        """What is found; a wish to stop meanwhile is granted at once, and who goes on judges first.
+
+        Several processes see a signal at different moments: they never stop within.
+        """
+        if self.group.count > 1:
+            return judge(self.model, self.goal, parts, self.settings, self.group)
+        try:
+            with self.wish.at_once():
+                return judge(self.model, self.goal, parts, self.settings, self.group)
+        except KeyboardInterrupt:
+            self._leave()
+            raise
 
     def _left(self) -> str:
         """How long it will go on, from how long it has taken."""

@@ -135,6 +135,29 @@ def test_a_signal_saves_and_the_run_goes_on_to_the_same_bits(number, tmp_path):
     assert found == digest and curve(resumed) == curve(whole)
 
 
+def test_a_signal_while_it_judges_is_granted_at_once(tmp_path, monkeypatch):
+    """At each point of the curve, the last of which may take minutes: the same bits, and the same curve."""
+    runs = Runs(tmp_path, "mlm", steps=6)
+    whole, digest = runs.run("whole")
+    own, stopped_at = runs.goal.counts, set()
+    runs.said.clear()
+
+    def counts(model, part):
+        if len(runs.said) not in stopped_at:  # a line is said of each point
+            stopped_at.add(len(runs.said))
+            signal.raise_signal(signal.SIGTERM)
+            raise AssertionError("it went on")
+        return own(model, part)
+
+    monkeypatch.setattr(runs.goal, "counts", counts)
+    for _ in whole.curve:
+        with pytest.raises(Interrupted) as caught:
+            runs.run("stopped")
+        assert caught.value.exit_code == 143
+    resumed, found = runs.run("stopped")
+    assert found == digest and curve(resumed) == curve(whole)
+
+
 def test_the_curve_has_the_mean_loss_of_the_steps_since(tmp_path):
     runs = Runs(tmp_path, "mlm", steps=12, evaluations=12)
     each = runs.run("each")[0].curve
