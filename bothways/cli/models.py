@@ -26,7 +26,7 @@ def models_command(
     from bothways.resolver import list_models
 
     if download is not None:
-        path = _put_into_store(download)
+        path = _put_within_reach(download)
         _print_json({"name": download, "path": str(path)}) if json_output else print(f"{download} is in {path}")
         return
     entries = list_models()
@@ -36,14 +36,23 @@ def models_command(
         _print_table(entries)
 
 
-def _put_into_store(name: str) -> Path:
+def _put_within_reach(name: str) -> Path:
+    """Put a model into the store; of one in the box its encoder, as it lies in the package itself."""
     from bothways.errors import UsageError
     from bothways.resolver import resolve_model, store_directory, store_model
+    from bothways.resolver.adapters import recorded_encoder
+    from bothways.resolver.box import find_boxed
     from bothways.resolver.known import find_known
 
     if Path(name).is_dir():
         raise UsageError(f"{name} is a directory on this machine already. --download takes the name of a model.")
     path = resolve_model(name)
+    boxed = find_boxed(name)
+    if boxed is not None and path == boxed.path:
+        encoder = recorded_encoder(path).name
+        if not Path(encoder).is_dir():
+            _put_within_reach(encoder)
+        return path
     if path.is_relative_to(store_directory()):
         return path
     known = find_known(name)

@@ -127,7 +127,9 @@ def predict_command(
         rows = asking(question, rows)
     if given.file is None and precision == "auto":
         precision = "float32"  # for a few texts the form for bfloat16 costs more than it saves
-    pipe = load_pipeline(way.task, given.model, precision)
+    # what was asked tells more of the nearest model in the box than what it is a kind of
+    wanted = "sentiment-analysis" if task in ("sentiment", "sentiment-analysis") else way.task
+    pipe = load_pipeline(wanted, given.model, precision)
     options = way.options(asked, pipe.model.config)
     if long_input == "window" and not way.divides:
         long_input = "error"

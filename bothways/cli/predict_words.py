@@ -59,10 +59,11 @@ def read_words(words: Sequence[str], task: str | None, model: str | None) -> Wor
 
 
 def _begins_with_model(words: Sequence[str]) -> bool:
-    """Whether, with ``--task``, the first of several words is a model: a directory, a name, or what stands before a
-    file.
+    """Whether, with ``--task``, the first of several words is a model: a directory, a name of one here or like one
+    elsewhere, or what stands before a file.
     """
-    from bothways.resolver.names import is_hub_id
+    from bothways.resolver.box import nearest_in_box
+    from bothways.resolver.names import is_hub_id, looks_like_path
     from bothways.resolver.resolve import names_at_hand
 
     first, *others = words
@@ -71,7 +72,11 @@ def _begins_with_model(words: Sequence[str]) -> bool:
     if os.path.isdir(first) or first.casefold() in (name.casefold() for name in names_at_hand()):
         return True
     before_file = len(others) == 1 and (_is_file(others[0]) or _looks_like_file(others[0]))
-    return before_file or ("/" in first and is_hub_id(first))
+    if before_file or any(c.isspace() for c in first):
+        return before_file
+    return ("/" in first and (is_hub_id(first) or looks_like_path(first))) or (
+        "-" in first and nearest_in_box(first) is not None
+    )
 
 
 def _is_file(word: str) -> bool:

@@ -63,7 +63,7 @@ def train_tokenizer_command(
     """Learn a vocabulary from texts of any size; the same texts give the same files, byte by byte."""
     from bothways.tokenizers.held_texts import HeldTexts
     from bothways.tokenizers.new_tokenizer import MODEL_TYPES, find_family, measure_tokenizer, train_tokenizer
-    from bothways.training.publish import check_output
+    from bothways.training.publish import TOKENIZER, check_output
 
     find_family(kind, model_type)
     _check_numbers({
@@ -72,7 +72,7 @@ def train_tokenizer_command(
         "--limit-alphabet": limit_alphabet,
         "--model-max-length": model_max_length,
     })  # fmt: skip
-    check_output(output, texts)
+    check_output(output, texts, makes=TOKENIZER)
     reading = _Reading(texts, text_column=text_column, format=file_format, encoding=encoding)
     held = HeldTexts()
     choices: dict[str, Any] = {
@@ -91,11 +91,18 @@ def train_tokenizer_command(
     _write(output, tokenizer, choices, reading, quality, bool(held.texts))
     _show(output, tokenizer, quality, bool(held.texts))
     if len(tokenizer) < vocab_size:
-        print(
-            f"Asked for {vocab_size:,} entries, but the texts support {len(tokenizer):,}: no pair of pieces occurs "
-            "often enough for more. Give more texts, or expect a smaller vocabulary.",
-            file=sys.stderr,
+        print(_too_few(vocab_size, tokenizer.get_vocab(), limit_alphabet), file=sys.stderr)
+
+
+def _too_few(vocab_size: int, found: dict[str, int], limit_alphabet: int | None) -> str:
+    """Why there are fewer entries than were asked for."""
+    said = f"Asked for {vocab_size:,} entries, but the texts support {len(found):,}: "
+    if limit_alphabet is not None and len(set("".join(found))) >= limit_alphabet:
+        return (
+            f"{said}letters beyond the {limit_alphabet:,} most frequent are unknown, and no pair of the others occurs "
+            "often enough for more. Raise --limit-alphabet, or give more texts."
         )
+    return f"{said}no pair of pieces occurs often enough for more. Give more texts, or expect a smaller vocabulary."
 
 
 class _Reading:
@@ -140,12 +147,12 @@ def _write(
     from bothways import __version__
     from bothways.directories import publishing
     from bothways.files import write_json
-    from bothways.training.publish import MANIFEST
+    from bothways.training.publish import MANIFEST, TOKENIZER_COMMAND
 
     with publishing(output) as directory:
         tokenizer.save_pretrained(directory)
         manifest = {
-            "made_by": "bothways tokenizer train",
+            "made_by": TOKENIZER_COMMAND,
             "version": __version__,
             "options": choices,
             "entries": len(tokenizer),

@@ -110,7 +110,7 @@ def build_shards(
     settings = plan.settings(reading, keep_duplicates, shard_tokens)
     if finished:
         manifest = plan.check_finished(directory, {**settings, "tokenizer": identity["sha256"]}, sources)
-        open_shards(directory)  # nothing was deleted since
+        open_shards(directory, verify=True)  # nothing was deleted or damaged since
         return _report(directory, manifest, sources, say, seconds=time.monotonic() - began)
     with RunLock(directory / UNFINISHED) as lock:
         if lock.note and say is not None:

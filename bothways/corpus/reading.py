@@ -169,8 +169,8 @@ def _check_hashes(directory: Path, manifest: Manifest) -> None:
 def _mismatch(directory: Path, wrong: list[str]) -> DataError:
     some = "; ".join(wrong[:4]) + (f"; and {len(wrong) - 4} more" if len(wrong) > 4 else "")
     return DataError(
-        f"The files in {directory} are not those of its manifest: {some}. Copy the directory again, or make it again "
-        "with 'bothways shard'."
+        f"The files in {directory} are not those of its manifest: {some}. Copy the directory again; or delete it and "
+        "make it again with 'bothways shard'."
     )
 
 

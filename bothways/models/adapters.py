@@ -143,13 +143,19 @@ def save_adapter(
             is in fp16 then.
 
     Raises:
-        InputError: a model without LoRA, a directory that holds a whole model, an encoder that is not known, or
-            numbers that ``dtype`` cannot hold.
+        InputError: a model without LoRA or of a merged adapter, a directory that holds a whole model, an encoder that
+            is not known, or numbers that ``dtype`` cannot hold.
     """
     target = Path(directory)
     _check_target(target)
     if not any(True for _ in lora_layers(model)):
         raise InputError(f"this {type(model).__name__} has no LoRA: call add_lora first, or save_pretrained.")
+    if model.is_merged:
+        raise InputError(
+            f"this {type(model).__name__} was loaded from the adapter {model.name_or_path}, which is merged into it, "
+            "and no encoder is the body of that. Save it whole with save_pretrained; to go on with the adapter itself, "
+            "load it with merge=False, which needs no add_lora."
+        )
     target.mkdir(parents=True, exist_ok=True)
     if base_name is None or base_sha256 is None:
         base_name, base_sha256 = _encoder_of(model, target, base_name)

@@ -51,6 +51,8 @@ class PreTrainedModel(WithFirstWeights, WithVocabulary, WithMasks):
     load_report: LoadReport | None = None
     adapter: Encoder | None = None
     """The encoder of an adapter that was loaded without merging."""
+    is_merged: bool = False
+    """Whether an adapter was loaded and merged, so that no encoder lies anywhere that is the body of this model."""
     leaves_out: ClassVar[tuple[str, ...]] = ()
     """Published names, or their beginnings, that a file of a larger model has and this class is known to do without."""
     config: Any
@@ -157,7 +159,7 @@ class PreTrainedModel(WithFirstWeights, WithVocabulary, WithMasks):
                 model.load_report = loading.fill_from_directory(model, directory, **options)
             else:
                 model.load_report = adapter_loading.fill_from_adapter(model, directory, encoder, merge=merge, **options)
-                model.adapter = None if merge else recorded_encoder(directory)
+                model.adapter, model.is_merged = None if merge else recorded_encoder(directory), merge
             if model.load_report.sentence():
                 loading.logger.warning(model.load_report.sentence())
         model.eval()

@@ -161,7 +161,7 @@ def _default_model(task: str) -> str:
         return DEFAULT_MODEL
     boxed = boxed_for(task)
     if boxed is not None and boxed.path is not None:
-        return boxed.name
+        return str(boxed.path)  # whatever else has its name
     fits = {task, "text2text-generation"} if task.startswith(("summarization", "translation")) else {task}
     here = [(entry.name, _task_of_directory(entry.path)) for entry in list_models() if entry.path is not None]
     fitting = [name for name, made_for in here if made_for in fits]
@@ -257,6 +257,9 @@ def _headless(name: Any, cls: Any, architectures: Any) -> InputError:
         from bothways.pipelines.writing import writers_sentence
 
         advice += f" {writers_sentence(cls.model_task)}"
+    boxed = boxed_for(cls.default_task)
+    if boxed is not None and boxed.path is not None:
+        advice += f" In the box there is {boxed.name}."
     return InputError(
         f"{name} has no weights for the {cls.model_task} head that {cls.default_task} needs: it holds {has}. {advice}"
     )

@@ -9,6 +9,7 @@ from typing import Any
 from bothways.errors import InputError, nearest
 from bothways.tasks.encoded import LONG_INPUT, EncodedTexts, encode, position_limit
 from bothways.tasks.windows import WINDOW_OVERLAP
+from bothways.tokenizers.options import say_that_it_cuts
 
 HARMLESS = (
     "batch_size",
@@ -68,6 +69,8 @@ class TextOptions:
         limits = [n for n in (self.max_length, position_limit(config)) if n is not None]
         cuts = bool(self.truncation) or (self.truncation is None and self.max_length is not None)  # as the ecosystem
         long_input = self.long_input or ("truncate" if cuts else "window")
+        if self.truncation is self.long_input is None and cuts:
+            say_that_it_cuts()
         if long_input == "truncate" and self.max_length is None:
             limits.append(tokenizer.model_max_length)
         return {

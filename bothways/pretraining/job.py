@@ -20,7 +20,7 @@ from bothways.engine.interruption import interruptible
 from bothways.engine.peak import measured_peak
 from bothways.engine.precision import best_device
 from bothways.engine.processes import Processes, processes
-from bothways.errors import BothwaysError, UsageError
+from bothways.errors import BothwaysError, DataError, UsageError
 from bothways.models.auto import AutoConfig
 from bothways.nn.dropout import set_dropout
 from bothways.pretraining.documents import Documents, documents_of, held_out
@@ -199,6 +199,11 @@ def _learner(options: dict[str, Any], sources: list[Path], group: Processes) -> 
         _check_vocabulary(tokenizer, config, str(options["model"]))
         if options["tokenizer"] is not None:
             _check_ids(tokenizer, source, str(options["model"]))
+    if cls.has_pairs and getattr(config, "type_vocab_size", 2) < 2:
+        raise UsageError(
+            f"--objective {objective} has two texts in a row, and with type_vocab_size 1 the model cannot tell them "
+            "apart. Take a configuration with 2, or --objective mlm."
+        )
     settings = settings_of(options, objective, position_limit(config))
     asked = GoalSettings(max_length=settings.max_length, mask_rate=settings.mask_rate, whole_words=settings.whole_words)
     goal = cls(tokenizer, asked)
@@ -314,7 +319,7 @@ def _corpus(sources: list[Path], tokenizer: Any, place: Path, say: Say, group: P
     if len(sources) == 1 and is_shards(sources[0]):
         place = sources[0]
     else:
-        group.first_does(lambda: build_shards(sources, place, tokenizer=tokenizer, say=say) and None)
+        group.first_does(lambda: _build(sources, place, tokenizer, say))
 
     def opened() -> Any:
         corpus = open_shards(place, verify=group.is_first)
@@ -322,6 +327,17 @@ def _corpus(sources: list[Path], tokenizer: Any, place: Path, say: Say, group: P
         return corpus
 
     return group.all_do(opened)
+
+
+def _build(sources: list[Path], place: Path, tokenizer: Any, say: Say) -> None:
+    try:
+        build_shards(sources, place, tokenizer=tokenizer, say=say)
+    except (UsageError, DataError) as problem:
+        if " --" not in str(problem) and "(--" not in str(problem):
+            raise
+        raise type(problem)(
+            f"{problem} That is an option of 'bothways shard', whose shards --data takes, too."
+        ) from None
 
 
 def _tokenizer_place(options: dict[str, Any], sources: list[Path], source: Path | None) -> str | Path:

@@ -95,7 +95,12 @@ class MaskedWordsAndPairs(MaskedWords):
 
     def check(self, documents: Documents) -> None:
         count = len(documents)
-        if 1 < count == len(documents.sentence_starts) and int(np.diff(documents.starts).max(initial=0)) <= self.room:
+        if count < 2:
+            raise UsageError(
+                f"there is {count} document, and next sentences need a text of another. Blank lines divide documents; "
+                "or leave nsp out of --objective."
+            )
+        if count == len(documents.sentence_starts) and int(np.diff(documents.starts).max(initial=0)) <= self.room:
             raise UsageError(
                 f"each of the {count:,} documents is one sentence, so that none follows another. Leave nsp out of "
                 "--objective, or give documents of several sentences: blank lines are between them alone."

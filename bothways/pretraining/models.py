@@ -6,6 +6,7 @@ layers of 256, 512 and 768).
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ RATE = 3e-4
 RATE_GOING_ON = 1e-4
 """Of a model that goes on, as Gururangan et al. 2020 have it for adapting to a domain (appendix, 1e-4)."""
 RATE_LORA = 1e-3
+SLIP = 0.9
+"""How like two names are, 0 to 1, of which one is a slip: num_hiden_layers, but not initializer_factor."""
 GENERATOR_SHARE = 4
 """Width of ELECTRA's discriminator over that of its generator. Source: Clark et al. 2020, section 3.2: 1/4 to 1/2."""
 
@@ -113,7 +116,9 @@ def make_config(named: str, objective: str, tokenizer: Any, max_length: int | No
     kind = values.get("model_type") if isinstance(values, dict) else None
     if not isinstance(kind, str) or kind not in FAMILIES:
         raise ConfigError(f"{path}: model_type is {kind!r:.60}; expected one of {', '.join(sorted(FAMILIES))}.")
-    config = family_of(kind).config_class.from_dict({**values, **_token_ids(tokenizer)})
+    cls = family_of(kind).config_class
+    _check_names(path, values, cls)
+    config = cls.from_dict({**values, **_token_ids(tokenizer)})
     said = values.get("vocab_size")
     if said is not None and said < len(tokenizer):
         raise UsageError(
@@ -122,6 +127,14 @@ def make_config(named: str, objective: str, tokenizer: Any, max_length: int | No
         )
     config.vocab_size = len(tokenizer) if said is None else said
     return config
+
+
+def _check_names(path: Path, values: dict[str, Any], cls: type[Any]) -> None:
+    """A name that is nearly that of a field is a slip, and the field would silently have its default."""
+    missing = [name for name in vars(cls()) if name not in values]
+    for name in values:
+        if like := [] if hasattr(cls(), name) else get_close_matches(name, missing, n=1, cutoff=SLIP):
+            raise ConfigError(f"{path}: {name} is no field of {cls.__name__}. Did you mean {like[0]}?")
 
 
 def learning_rate(named: str | None, lora: int | None) -> float:

@@ -39,7 +39,8 @@ class MuonWithAdamW(torch.optim.Optimizer):
             own = [{**g, "params": [p for p in g["params"] if (id(p) in matrices) == muon]} for g in groups]
             return [g for g in own if g["params"]]
 
-        self.adamw = AdamW(only(False), betas=BETAS, eps=EPS)
+        # a model without a head of its own has LoRA alone to learn
+        self.adamw = AdamW(only(False) or [{**groups[0], "params": []}], betas=BETAS, eps=EPS)
         super().__init__([{**group, "muon": True} for group in only(True)], {})
         self.muon_groups = list(self.param_groups)
         self.param_groups += self.adamw.param_groups

@@ -17,7 +17,7 @@ from bothways.pretraining.settings import PretrainSettings, parse_rate
 from bothways.resolver import resolve_model
 from bothways.training.features import MAX_TOKENS, MAX_TOKENS_ELSEWHERE
 from bothways.training.manifest import model_identity
-from bothways.training.publish import check_output
+from bothways.training.publish import check_encoder_stays, check_output
 
 MAX_LENGTH = 128
 BATCH_TOKENS = 16_384
@@ -95,6 +95,7 @@ def check(options: dict[str, Any], sources: list[Path], directory: Path) -> None
     if objective == "rtd" and options["lora"] is not None:
         raise UsageError("--lora trains beside one model, and rtd trains two. Drop it, or take --objective mlm.")
     check_output(directory, sources)
+    check_encoder_stays(directory, options["model"], options["lora"])
 
 
 def identity_of(options: dict[str, Any], sources: list[Path]) -> dict[str, Any]:

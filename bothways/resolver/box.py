@@ -90,10 +90,7 @@ TASK_OF_HEAD = {
 }
 """Heads that fix what a model is wanted for; a classifier may be of anything, and its name tells more."""
 _EMBEDDINGS = r"^sentence-transformers/|minilm|mpnet|\be5\b|\bbge\b|\bgte\b|simcse|sbert|paraphrase|embed"
-_ENCODERS = (
-    r"^([\w-]+/)?(distil|xlm-)?(bert|roberta|albert|electra|deberta)[a-z]*"
-    r"([-_](v\d|\w*base|large|small|tiny|multilingual|\w*cased))*$"
-)
+_ENCODERS = r"bert|electra"
 
 
 def box_directory() -> Path:
@@ -147,15 +144,15 @@ def nearest_in_box(name: str, task: str | None = None) -> str | None:
             return None
         score = boxed.main_score()
         told = f" ({score})" if score else ""
-        return f"The nearest model in the box of this library is {boxed.name}{told}: pass model={boxed.name!r}."
+        return f"The nearest model in the box of this library is {boxed.name}{told}: give that name."
     if find_known(DEFAULT_MODEL) is None or task not in (None, "feature-extraction"):
         return None
     if re.search(_EMBEDDINGS, folded) or task == "feature-extraction":
-        return f"The nearest model for vectors of texts is {DEFAULT_MODEL}: pass model={DEFAULT_MODEL!r}."
+        return f"The nearest model for vectors of texts is {DEFAULT_MODEL}: give that name."
     if re.search(_ENCODERS, folded):
         fill = find_boxed("fill-mask")
         gaps = "" if fill is None or fill.path is None else f" For words in gaps there is {fill.name}."
-        return f"The nearest encoder to train from is {DEFAULT_MODEL}: pass model={DEFAULT_MODEL!r}.{gaps}"
+        return f"The nearest encoder to train from is {DEFAULT_MODEL}: give that name.{gaps}"
     return None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from bothways.resolver.names import looks_like_path, store_key
 from bothways.resolver.request import Missed, Request
 from bothways.resolver.verify import check_weights
 
+logger = logging.getLogger("bothways")
 OFFLINE_VARIABLES = ("BOTHWAYS_OFFLINE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 
 
@@ -67,7 +70,8 @@ def resolve_model(
 
     Args:
         name_or_path: an existing directory (returned as it is), a known name such as ``minilm-l6``, or a hub id.
-        revision: branch, tag or commit on the hub. Anything but None and ``"main"`` is looked for there only.
+        revision: branch, tag or commit on the hub. Anything but None and ``"main"`` is looked for there only; the box
+            has none, and what it has is returned.
         token: for private repositories on the hub; True uses the stored one.
         local_files_only: never use the network. So do the environment variables ``BOTHWAYS_OFFLINE`` and
             ``HF_HUB_OFFLINE``.
@@ -84,8 +88,10 @@ def resolve_model(
     if directory is not None:
         return directory
     name = os.fspath(name_or_path)
-    boxed = find_boxed(name) if revision in (None, "main") else None
+    boxed = find_boxed(name)
     if boxed is not None and boxed.path is not None and not _is_stored(name):
+        if revision not in (None, "main"):
+            _say_no_revisions(boxed.name, revision)
         return boxed.path
     request = _request(name, revision, token, cache_dir, _why_no_network(local_files_only))
     found = search(request, (*LOCAL_PLACES, *REMOTE_PLACES))
@@ -123,9 +129,14 @@ def names_at_hand() -> list[str]:
     return list(dict.fromkeys([*known, *store.stored_names(), *(name for name, _ in packages.offered_models())]))
 
 
+@functools.cache
+def _say_no_revisions(name: str, revision: str) -> None:
+    logger.warning("%s lies in the box of this library, which has no revisions: %r has no effect.", name, revision)
+
+
 def _is_stored(name: str) -> bool:
     key = store_key(name)
-    return key is not None and (store.store_directory() / key).is_dir()
+    return key is not None and os.path.isdir(store.store_directory() / key)
 
 
 def _as_directory(name_or_path: str | os.PathLike[str]) -> Path | None:
@@ -137,9 +148,9 @@ def _as_directory(name_or_path: str | os.PathLike[str]) -> Path | None:
     if not text or "\0" in text:
         raise ModelNotFoundError(f"{text!r} is neither a directory nor a model name. {hint}")
     path = Path(text).expanduser() if text.startswith("~") else Path(text)
-    if path.is_dir():
+    if os.path.isdir(path):  # which has no objection to a name that is too long to be a path
         return path
-    if path.is_file():
+    if os.path.isfile(path):
         raise ModelNotFoundError(f"{path} is a file; a model is a directory. Did you mean {path.parent}? {hint}")
     if not isinstance(name_or_path, str) or looks_like_path(text):
         raise ModelNotFoundError(f"There is no directory {path}. {hint}")

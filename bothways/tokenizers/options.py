@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 from dataclasses import dataclass, fields
 from typing import Any
 
 from bothways.errors import TokenizerError, nearest
 
+logger = logging.getLogger("bothways")
 VERY_LARGE_INTEGER = int(1e30)  # the ecosystem's "no limit" for model_max_length
 LARGE_INTEGER = int(1e20)  # anything above means "no limit"
 PADDING = ("longest", "max_length", "do_not_pad")
@@ -75,6 +78,12 @@ def call_options(**given: Any) -> CallOptions:
     return CallOptions(**given)
 
 
+@functools.cache
+def say_that_it_cuts() -> None:
+    """Once, as the ecosystem does, that ``max_length`` alone means truncation."""
+    logger.warning("max_length was given without truncation: longer texts are cut. Pass truncation=True to say so.")
+
+
 def resolve_limits(
     *,
     padding: Any = False,
@@ -100,6 +109,7 @@ def resolve_limits(
     padding = getattr(padding, "value", padding)  # the reference library's enums
     truncation = getattr(truncation, "value", truncation)
     if max_length is not None and padding is False and truncation is None:
+        say_that_it_cuts()
         truncation = "longest_first"
     pads = {True: "longest", False: "do_not_pad", None: "do_not_pad"}.get(padding, padding)
     cuts = {True: "longest_first", False: "do_not_truncate", None: "do_not_truncate"}.get(truncation, truncation)

@@ -55,6 +55,8 @@ def count_words(engine: Tokenizer, texts: Iterable[Any]) -> dict[str, int]:
         TokenizerError: something that is no text, or no word at all.
     """
     counter = WordCounter(engine)
+    if isinstance(texts, str):
+        raise TokenizerError("training texts must be several, such as a list of texts, and came as one str.")
     for entry in texts:
         for text in entry if isinstance(entry, Iterable) and not isinstance(entry, str) else [entry]:
             if not isinstance(text, str):

@@ -38,7 +38,7 @@ from bothways.training.manifest import command_line, json_options, model_identit
 from bothways.training.method import Method
 from bothways.training.news import about, plan
 from bothways.training.objectives import weights_text
-from bothways.training.publish import check_output
+from bothways.training.publish import check_encoder_stays, check_output
 from bothways.training.results import Run, TrainOutcome, write_results
 from bothways.training.run_directory import RunDirectory, identity_of
 from bothways.training.settings import FitSettings, make_settings
@@ -178,6 +178,7 @@ def _check(options: dict[str, Any], directory: Path, inputs: Sequence[Path]) -> 
     Method.of(options)
     check_search(options["tune"])
     check_output(directory, inputs)
+    check_encoder_stays(directory, options["model"], options["lora"])
 
 
 @dataclass(frozen=True, kw_only=True)

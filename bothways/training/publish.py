@@ -10,19 +10,25 @@ from pathlib import Path
 from bothways.directories import LONGEST_NAME
 from bothways.errors import UsageError
 from bothways.files import read_json
+from bothways.resolver.adapters import find_encoder, is_adapter
 
 MANIFEST = "bothways.json"
+MODEL, TOKENIZER = "model", "tokeniser"
+TOKENIZER_COMMAND = "bothways tokenizer train"
+"""Which its manifest names."""
 
 
-def check_output(directory: Path, inputs: Sequence[Path] = ()) -> None:
+def check_output(directory: Path, inputs: Sequence[Path] = (), *, makes: str = MODEL) -> None:
     """Refuse, before any work, a place where the result could not be put, or where it would replace other things.
 
     Args:
         directory: where the result is to be.
         inputs: files that are read; none may lie in the directory.
+        makes: what the result is; one of another kind is not replaced.
 
     Raises:
-        UsageError: a file, a directory with things that no run wrote, or one that cannot be written.
+        UsageError: a file, a directory with things that no run wrote or with a result of another kind, or one that
+            cannot be written.
     """
     what = f"--output {directory}"
     parent = _existing_parent(directory)
@@ -32,7 +38,7 @@ def check_output(directory: Path, inputs: Sequence[Path] = ()) -> None:
     if len(os.fsencode(directory.name)) > LONGEST_NAME:
         raise UsageError(f"{what}: the name has {len(os.fsencode(directory.name))} bytes; at most {LONGEST_NAME} fit.")
     if directory.is_dir():
-        _check_existing(directory, what, inputs)
+        _check_existing(directory, what, inputs, makes)
         parent = directory.parent
     try:
         os.rmdir(tempfile.mkdtemp(dir=parent, prefix=".bothways-"))
@@ -40,7 +46,24 @@ def check_output(directory: Path, inputs: Sequence[Path] = ()) -> None:
         raise UsageError(f"{what}: cannot write in {parent} ({problem.strerror}). Choose another directory.") from None
 
 
-def _check_existing(directory: Path, what: str, inputs: Sequence[Path]) -> None:
+def check_encoder_stays(directory: Path, model: str | os.PathLike[str] | None, lora: int | None) -> None:
+    """Refuse an output in which an adapter would replace the encoder that it needs.
+
+    Raises:
+        UsageError: ``directory`` is that encoder.
+    """
+    if lora is None or model is None or not os.path.isdir(model):
+        return
+    encoder = Path(model)
+    if is_adapter(encoder):
+        encoder = find_encoder(encoder, local_files_only=True)
+    if encoder.resolve() == directory.resolve():
+        raise UsageError(
+            f"--output {directory} is the encoder that the adapter needs, and would be replaced by it. Give another."
+        )
+
+
+def _check_existing(directory: Path, what: str, inputs: Sequence[Path], makes: str) -> None:
     if directory == Path.cwd():
         raise UsageError(f"{what} is the current directory, which cannot be replaced; give a new one inside it.")
     if os.path.ismount(directory):
@@ -51,7 +74,11 @@ def _check_existing(directory: Path, what: str, inputs: Sequence[Path]) -> None:
             f"{what} is not empty ({_some(names)}) and not an earlier result (no {MANIFEST}). Choose a new directory."
         )
     inside = [path for path in inputs if directory in path.resolve().parents]
-    own = set(read_json(directory / MANIFEST, error=UsageError).get("files", ())) if names else set()
+    manifest = read_json(directory / MANIFEST, error=UsageError) if names else {}
+    has = TOKENIZER if manifest.get("made_by") == TOKENIZER_COMMAND else MODEL
+    if names and has != makes:
+        raise UsageError(f"{what} has a {has}, which a {makes} would replace. Choose a new directory.")
+    own = set(manifest.get("files", ()))
     foreign = {path.name for path in inside} | (names - own - {MANIFEST})
     if foreign:
         raise UsageError(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import re
 import shutil
 
 import pytest
@@ -132,7 +134,7 @@ def test_a_configuration_or_options_of_ones_own_share_nothing(box):
 
 
 def test_the_wrong_task_is_refused():
-    with pytest.raises(InputError, match="minilm-l6-sentiment has no weights for the token-classification head"):
+    with pytest.raises(InputError, match=r"no weights for the token-class.* In the box there is minilm-l6-ner\."):
         pipeline("ner", model="minilm-l6-sentiment")
 
 
@@ -145,6 +147,31 @@ def test_another_encoder_is_refused(box, tiny_model, tmp_path, monkeypatch):
     monkeypatch.setattr("bothways.resolver.box.BOX_DIRECTORY", tmp_path / "box")
     with pytest.raises(CheckpointError, match=f"trained on the encoder .* with sha256 .* but {encoder} holds weights"):
         pipeline("ner")
+
+
+def test_the_box_has_no_revisions(box, caplog):
+    """As a tutorial has them behind the name that it is to be changed in."""
+    with caplog.at_level(logging.WARNING, "bothways"):
+        pipe = pipeline("sentiment-analysis", model="minilm-l6-sentiment", revision="714eb0f")
+        assert pipeline("sentiment-analysis", revision="714eb0f")(TEXT) == pipe(TEXT)
+    assert [r.message for r in caplog.records] == [
+        "minilm-l6-sentiment lies in the box of this library, which has no revisions: '714eb0f' has no effect."
+    ]
+
+
+def test_the_default_is_that_of_the_package_whatever_else_has_its_name(box, filled_box, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "minilm-l6-ner").mkdir()
+    assert pipeline("ner").model.config.id2label
+    shutil.copytree(filled_box / "minilm-l6-nli", tmp_path / "home/models/minilm-l6-sentiment")
+    assert pipeline("sentiment-analysis")(TEXT)[0]["label"] in LABELS["sentiment"]
+
+
+def test_a_model_of_the_box_is_not_put_into_the_store(box, tmp_path, command):
+    code, out, err = command("models", "--download", "sentiment")
+    assert code == 0, err
+    assert out.replace("\n", "") == f"sentiment is in {box / 'minilm-l6-sentiment'}"
+    assert not (tmp_path / "home/models/sentiment").exists()
 
 
 # --- names from tutorials
@@ -173,7 +200,11 @@ def test_another_encoder_is_refused(box, tiny_model, tmp_path, monkeypatch):
         (None, "bert-base-uncased", "minilm-l6"),
         (None, "google-bert/bert-base-cased", "minilm-l6"),
         (None, "roberta-large", "minilm-l6"),
-        (None, "someone/bert-of-mine", None),
+        (None, "someone/bert-of-mine", "minilm-l6"),
+        (None, "google/electra-small-discriminator", "minilm-l6"),
+        (None, "answerdotai/ModernBERT-base", "minilm-l6"),
+        (None, "dmis-lab/biobert-v1.1", "minilm-l6"),
+        (None, "someone/gpt-of-mine", None),
         (None, "minilm-l6", None),
         (None, "ProsusAI/finbert", "minilm-l6-sentiment"),
         (None, "xlm-roberta-base", "minilm-l6"),
@@ -185,7 +216,7 @@ def test_a_model_of_a_tutorial_has_a_neighbour_here(task, name, nearest):
     if nearest is None:
         assert sentence is None
     else:
-        assert sentence is not None and f"pass model={nearest!r}." in sentence
+        assert sentence is not None and re.search(rf"is {nearest}( \(.*\))?: give that name\.", sentence)
 
 
 def test_the_neighbour_stands_in_the_error():
@@ -195,8 +226,8 @@ def test_the_neighbour_stands_in_the_error():
         AutoModelForSequenceClassification.from_pretrained("distilbert-base-uncased-finetuned-sst-2-english")
     assert "was not found. Tried, in order:" in str(caught.value)
     assert str(caught.value).endswith(
-        "\nThe nearest model in the box of this library is minilm-l6-sentiment (accuracy 0.912 on made-up): pass "
-        "model='minilm-l6-sentiment'."
+        "\nThe nearest model in the box of this library is minilm-l6-sentiment (accuracy 0.912 on made-up): give "
+        "that name."
     )
     with pytest.raises(ModelNotFoundError) as caught:
         pipeline("fill-mask", model="bert-base-uncased")
@@ -212,7 +243,8 @@ def test_the_head_of_a_class_says_what_a_model_is_wanted_for():
     for cls, place in wanted.items():
         with pytest.raises(ModelNotFoundError) as caught:
             cls.from_pretrained("someone/bert-of-mine")
-        assert str(caught.value).splitlines()[-1].endswith(f"pass model='minilm-l6-{place}'.")
+        last = str(caught.value).splitlines()[-1]
+        assert last.startswith(f"The nearest model in the box of this library is minilm-l6-{place} ")
 
 
 # --- the command
@@ -234,6 +266,25 @@ def test_predict_by_task(command):
     assert code == 0 and len(json_lines(out)[0]["labels"]) == 2
     code, out, _ = command("predict", "--task", "fill-mask", "the [MASK] film", "--top-k", 2)
     assert code == 0 and len(json_lines(out)[0]["candidates"]) == 2
+
+
+@pytest.mark.parametrize("name", ["distilbert-base-uncased-finetuned-sst-2-english", "./nowhere", "/no/where"])
+def test_a_model_that_is_not_here_is_not_answered_as_a_text(name, command):
+    code, out, err = command("predict", "--task", "sentiment", name, "I love it")
+    assert code == 2 and out == "" and ("was not found" in err or "There is no directory" in err), err
+    code, out, _ = command("predict", "--task", "sentiment", "well-made", "I love it")
+    assert code == 0 and len(json_lines(out)) == 2
+
+
+def test_the_neighbour_is_of_the_task_that_was_asked(command):
+    _, _, err = command("predict", "--task", "sentiment", "--model", "made-up", "a text")
+    assert "The nearest model in the box of this library is minilm-l6-sentiment" in err.replace("\n", " ")
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "I love it " * 40])
+def test_a_text_in_the_place_of_a_name_is_no_name(name):
+    with pytest.raises(ModelNotFoundError, match="was not found"):
+        resolve_model(name)
 
 
 def test_predict_a_file_with_the_model_of_the_box(command, tmp_path, box):

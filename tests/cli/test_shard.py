@@ -36,6 +36,11 @@ def test_shards_are_made_and_said(command, tiny_model, texts, tmp_path):
     code, out, err = command(*words)
     assert code == 0 and "They were there already; nothing was done." in out
     assert contents(tmp_path / "shards") == before
+    tokens = bytearray((tmp_path / "shards/tokens-00000.bin").read_bytes())
+    tokens[3] ^= 1
+    (tmp_path / "shards/tokens-00000.bin").write_bytes(tokens)
+    code, out, err = command(*words)
+    assert code == 1 and "has another content" in err and "delete it and make it again" in err.replace("\n", " ")
 
 
 def test_options_reach_the_work(command, tiny_model, texts, tmp_path):

@@ -105,6 +105,9 @@ def test_mistakes_are_sentences(corpus, command, tmp_path):
     other = tmp_path / "other"
     other.mkdir()
     (other / "notes.txt").write_text("mine")
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "bothways.json").write_text('{"task": "pretraining", "files": ["bothways.json"]}')
     for words, exit_code, message in (
         ((corpus, "--vocab-size", 0), 2, "--vocab-size is 0; a whole number from 1 on is expected"),
         ((corpus, "--vocab-size", -5), 2, "--vocab-size is -5;"),
@@ -119,6 +122,7 @@ def test_mistakes_are_sentences(corpus, command, tmp_path):
         ((corpus, "--type", "unigram", "--min-frequency", 2), 2, "min_frequency has no meaning"),
         ((corpus, "--min-frequency", 0), 2, "--min-frequency is 0;"),
         ((corpus, "-o", other), 2, "is not empty (notes.txt) and not an earlier result"),
+        ((corpus, "-o", model), 2, "has a model, which a tokeniser would replace. Choose a new directory."),
         ((blank,), 1, "no text"),
         ((picture,), 1, "picture.txt, line 2: byte 0x80 at offset 128 is not UTF-8"),
         ((tmp_path / "corpse.txt",), 2, "corpse.txt does not exist. Did you mean 'corpus.txt'"),

@@ -760,5 +760,16 @@ def test_an_adapter_is_no_encoder(tmp_path):
     _, _, directory = saved(tmp_path)
     merged = AutoModelForSequenceClassification.from_pretrained(directory)
     add_lora(merged, r=2)
+    for name in (None, "../encoder"):  # the products that were merged are in no encoder
+        with pytest.raises(InputError, match=rf"loaded from the adapter {directory}, which is merged.*merge=False"):
+            save_adapter(merged, tmp_path / "second", base_name=name)
+    assert not (tmp_path / "second").exists()
+    merged.save_pretrained(tmp_path / "merged")
+    close(
+        answers(AutoModelForSequenceClassification.from_pretrained(tmp_path / "merged"), tiny_inputs()),
+        answers(merged, tiny_inputs()),
+    )
+    _, ours = tiny_pair("bert", SEQUENCES)
+    add_lora(ours, r=2)
     with pytest.raises(CheckpointError, match="which is an adapter itself"):
-        save_adapter(merged, tmp_path / "second")
+        save_adapter(ours, tmp_path / "second", base_name=str(directory))

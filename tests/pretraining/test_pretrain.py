@@ -19,7 +19,7 @@ from bothways.checkpoints.weights import open_weights
 from bothways.corpus import open_shards
 from bothways.engine.checkpoint_store import CheckpointStore
 from bothways.engine.processes import Processes
-from bothways.errors import BothwaysError, DataError, InputError, Interrupted, UsageError
+from bothways.errors import BothwaysError, ConfigError, DataError, Interrupted, UsageError
 from bothways.pretraining import job
 from bothways.pretraining.documents import held_out
 from bothways.pretraining.goal_table import FAMILY_OF, GOALS
@@ -572,7 +572,7 @@ def test_figures_that_say_less_than_they_seem_to_are_told(words, tmp_path):
 def test_a_run_that_made_no_step_is_in_nobody_s_way(words, tmp_path):
     text = write_texts(tmp_path / "texts.txt", language(1, seed=3))
     options = {"config": words.config, "tokenizer": words.directory / "tokenizer", "steps": 1, **QUICK}
-    with pytest.raises(InputError, match="Separate documents with blank lines"):
+    with pytest.raises(UsageError, match="Blank lines divide documents"):
         pretrain(text, tmp_path / "model", objective="mlm,nsp", **options)
     assert (tmp_path / "model.unfinished" / "shards").is_dir()
     write_texts(text, language(20))
@@ -617,7 +617,7 @@ def test_paths_that_are_none_and_shards_among_others_are_refused(words, tmp_path
 def test_one_document_cannot_have_pairs_nor_be_judged_by(words, tmp_path):
     text = write_texts(tmp_path / "texts.txt", language(1, seed=3))
     options = {"config": words.config, "tokenizer": words.directory / "tokenizer", "steps": 1, **QUICK}
-    with pytest.raises(InputError, match="there are 1 documents with text, but next-sentence prediction needs"):
+    with pytest.raises(UsageError, match="there is 1 document, and next sentences need a text of another"):
         pretrain(text, tmp_path / "pairs", objective="mlm,nsp", **options)
     said = []
     found = pretrain(text, tmp_path / "words", say=said.append, **options)
@@ -631,6 +631,62 @@ def test_an_output_with_other_things_is_left_alone(words, tmp_path):
     with pytest.raises(UsageError, match="is not empty .thesis.txt. and not an earlier result"):
         pretrain(words.data, tmp_path / "model", config=words.config, **QUICK)
     assert (tmp_path / "model" / "thesis.txt").read_text() == "ten years of work"
+
+
+def test_an_adapter_does_not_replace_its_encoder(words, learned, tmp_path):
+    """Neither from the encoder itself nor from another adapter of it; an adapter may replace itself."""
+    encoder = shutil.copytree(learned.directory, tmp_path / "encoder")
+    options = {**QUICK, "lora": 2, "steps": 1}
+    message = rf"--output {encoder} is the encoder that the adapter needs, and would be replaced by it\."
+    with pytest.raises(UsageError, match=message):
+        pretrain(words.data, encoder, model=encoder, **options)
+    adapter = pretrain(words.data, tmp_path / "adapter", model=encoder, **options).directory
+    with pytest.raises(UsageError, match=message):
+        pretrain(words.data, encoder, model=adapter, **options)
+    with pytest.raises(UsageError, match=message):
+        bothways.train([write_rows(tmp_path)], encoder, model=str(encoder), lora=2)
+    assert (encoder / "model.safetensors").is_file()
+    again = pretrain(words.data, adapter, model=adapter, **options).directory
+    bothways.AutoModelForMaskedLM.from_pretrained(again)
+
+
+def write_rows(directory):
+    path = directory / "rows.jsonl"
+    path.write_text("".join(json.dumps({"text": f"w{i} v{i}", "label": "ab"[i % 2]}) + "\n" for i in range(9)))
+    return path
+
+
+def test_what_is_wrong_with_texts_is_told_as_an_option_of_shard(words, tmp_path):
+    latin = tmp_path / "latin.txt"
+    latin.write_bytes("w1 v2 b\u00e4d\n".encode("latin-1") * 9)
+    with pytest.raises(DataError, match=r"--encoding .*That is an option of 'bothways shard', whose shards --data"):
+        pretrain(latin, tmp_path / "m", config=words.config, tokenizer=words.directory / "tokenizer", steps=1, **QUICK)
+
+
+def test_two_texts_need_two_segments(words, tmp_path):
+    config = json.loads(words.config.read_text()) | {"type_vocab_size": 1}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    options = {"config": tmp_path / "config.json", "steps": 1, **QUICK}
+    with pytest.raises(UsageError, match="mlm,nsp has two texts in a row, and with type_vocab_size 1 the model cannot"):
+        pretrain(words.data, tmp_path / "m", objective="mlm,nsp", **options)
+    pretrain(words.data, tmp_path / "m", **options)
+
+
+def test_a_slip_in_a_configuration_is_told(words, tmp_path):
+    config = json.loads(words.config.read_text())
+    config["num_hiden_layers"] = config.pop("num_hidden_layers")
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    message = "num_hiden_layers is no field of BertConfig. Did you mean num_hidden_layers?"
+    with pytest.raises(ConfigError, match=message):
+        pretrain(words.data, tmp_path / "m", config=tmp_path / "config.json", steps=1, **QUICK)
+
+
+@pytest.mark.parametrize("objective", ["clm", "span"])
+def test_models_without_a_head_of_their_own_learn_thin_matrices_under_muon(objective, tmp_path):
+    place = Place(tmp_path, objective)
+    first = place.run("first", steps=1).directory
+    found = place.run("adapter", model=first, lora=2, steps=2, optimizer="muon", checkpoint_steps=1)
+    assert found.curve[-1].step == 2 and (found.directory / "adapter_model.safetensors").is_file()
 
 
 def test_families_of_sizes_are_those_of_the_objectives():
