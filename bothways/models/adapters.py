@@ -100,7 +100,8 @@ def begin_lora(model: PreTrainedModel, *, r: int, targets: str | Sequence[str], 
         return
     has = ranks.most_common(1)[0][0]
     if r != has:
-        raise InputError(f"the adapter has the rank {has}, which cannot change: to go on with it, pass {has}.")
+        told = f"the rank {has}" if len(ranks) == 1 else f"ranks from {min(ranks)} to {max(ranks)}"
+        raise InputError(f"the adapter has {told}, which cannot change: to go on with it, pass {has}.")
     own = [p for p in model.parameters() if p.requires_grad]
     _train_only(model, [*own, *_named_modules(model, whole)])
 

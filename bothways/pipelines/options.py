@@ -119,7 +119,8 @@ def refuse_unknown(given: Mapping[str, Any], known: Iterable[str], where: str) -
     Raises:
         TypeError: naming the nearest known argument.
     """
-    unknown = [name for name in given if name not in HARMLESS]
+    as_it_was = ("compat", "v4")  # where nothing differs from version 4
+    unknown = [name for name, value in given.items() if name not in HARMLESS and (name, value) != as_it_was]
     if unknown:
         like = nearest(unknown[0], [*known, *TOKENIZER_OPTIONS, *HARMLESS], most=1)
         hint = f" Did you mean {like[0]!r}?" if like else ""

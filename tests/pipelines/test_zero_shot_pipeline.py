@@ -78,6 +78,13 @@ def test_options_at_construction_and_older_names(models, caplog):
     same(theirs(SEQUENCES, multi_label=False), ours(SEQUENCES, multi_label=False))
 
 
+def test_where_nothing_differs_from_version_4_it_may_be_asked_for(both):
+    _, ours = both
+    assert ours("a cat", LABELS, compat="v4") == ours("a cat", LABELS)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'compat'"):
+        ours("a cat", LABELS, compat="v3")
+
+
 def test_labels_of_each_text(both):
     _, ours = both
     labels = [["cat", "dog"], ["tree"], ["good", "bad", "very"]]
