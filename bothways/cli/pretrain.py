@@ -41,7 +41,10 @@ def pretrain_command(
     ] = None,
     batch_ramp: Annotated[
         int | None,
-        typer.Option(help="Steps in which a step grows from an eighth to that.  [default: 300, 0 with --model]"),
+        typer.Option(
+            help="Steps in which a step grows from an eighth to that.  [default: 300, at most a quarter of --steps; 0 "
+            "with --model]"
+        ),
     ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Highest learning rate.")] = None,
     warmup: Annotated[float, typer.Option(help="Share of the run in which the rate rises.")] = 0.05,

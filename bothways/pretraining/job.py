@@ -96,7 +96,8 @@ def pretrain(
             making steps; judging and saving come on top of it.
         max_length: tokens of a row; 128, or all that the model of ``model`` or ``config`` reads if these are fewer.
         batch_tokens: tokens of a step, of all processes together.
-        batch_ramp: steps in which a step grows from an eighth to that; 0 begins with all.
+        batch_ramp: steps in which a step grows from an eighth to that; 0 begins with all. By default 300, at most a
+            quarter of ``steps``, and 0 with ``model``.
         learning_rate: the highest; by default what suits the size.
         warmup: share of the run in which the rate rises.
         optimizer: ``"adamw"`` or ``"muon"``.

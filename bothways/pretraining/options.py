@@ -23,6 +23,8 @@ MAX_LENGTH = 128
 BATCH_TOKENS = 16_384
 """Of a step; a short run takes many small steps (Geiping and Goldstein 2023, section 4.4)."""
 RAMP_STEPS = 300
+RAMP_PART = 4
+"""At most one step in so many."""
 
 
 def settings_of(options: dict[str, Any], objective: str, limit: int | None) -> PretrainSettings:
@@ -42,11 +44,14 @@ def settings_of(options: dict[str, Any], objective: str, limit: int | None) -> P
     rate = options["learning_rate"]
     named = None if going_on else str(options["config"] or "mini")
     ramp = options["batch_ramp"]
+    if ramp is None:  # a run of few steps must not end in the middle of it
+        steps = ends["steps"] if isinstance(ends["steps"], int) and ends["steps"] > 0 else RAMP_PART * RAMP_STEPS
+        ramp = 0 if going_on else min(RAMP_STEPS, steps // RAMP_PART)
     return PretrainSettings(
         objective=objective,
         max_length=min(MAX_LENGTH, limit or MAX_LENGTH) if asked is None else asked,
         batch_tokens=BATCH_TOKENS if options["batch_tokens"] is None else options["batch_tokens"],
-        ramp_steps=ramp if ramp is not None else (0 if going_on else RAMP_STEPS),
+        ramp_steps=ramp,
         learning_rate=rate if rate is not None else learning_rate(named, options["lora"]),
         warmup=options["warmup"],
         optimizer=options["optimizer"],

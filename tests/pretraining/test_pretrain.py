@@ -23,6 +23,7 @@ from bothways.errors import BothwaysError, ConfigError, DataError, Interrupted, 
 from bothways.pretraining import job
 from bothways.pretraining.documents import held_out
 from bothways.pretraining.goal_table import FAMILY_OF, GOALS
+from bothways.pretraining.options import settings_of
 from bothways.pretraining.run import judge
 from bothways.pretraining.steps import validation_parts
 from tests.distributed.launch import LIMIT, ended, start
@@ -670,6 +671,16 @@ def test_two_texts_need_two_segments(words, tmp_path):
     with pytest.raises(UsageError, match="mlm,nsp has two texts in a row, and with type_vocab_size 1 the model cannot"):
         pretrain(words.data, tmp_path / "m", objective="mlm,nsp", **options)
     pretrain(words.data, tmp_path / "m", **options)
+
+
+@pytest.mark.parametrize(("steps", "ramp"), [(None, 300), (2, 0), (40, 10), (5_000, 300)])
+def test_the_ramp_ends_within_the_run(steps, ramp):
+    options = {"minutes": None, "epochs": None, "model": None, "lora": None, "config": "mini", "batch_ramp": None}
+    options |= {"max_length": None, "batch_tokens": None, "learning_rate": None, "warmup": 0.05, "optimizer": "adamw"}
+    options |= {"weight_decay": 0.0, "dropout": 0.0, "mask_rate": 0.15, "whole_words": False, "seed": 1}
+    options |= {"precision": "float32", "checkpoint_steps": None, "steps": steps}
+    assert settings_of(options, "mlm", 512).ramp_steps == ramp
+    assert settings_of({**options, "batch_ramp": 7}, "mlm", 512).ramp_steps == 7
 
 
 def test_a_slip_in_a_configuration_is_told(words, tmp_path):
