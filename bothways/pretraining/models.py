@@ -46,9 +46,14 @@ def class_for(config: Any, goal: type[Goal]) -> Any:
     """The class of a family with the head of an objective.
 
     Raises:
-        UsageError: the family has none.
+        UsageError: the family has none, or the configuration lets tokens see one side only.
     """
     objective = next(name for name, cls in GOALS.items() if cls is goal)
+    if config.is_decoder and goal.model_task in ("masked-lm", "pretraining"):
+        raise UsageError(
+            f'with "is_decoder": true a token sees nothing behind it, and {WORDS[objective]} need both sides. Drop it '
+            "from the configuration, or take --objective clm."
+        )
     if goal.model_task == "pretraining" and config.model_type != FAMILY_OF[objective]:  # each has a head of its own
         raise UsageError(
             f"{config.model_type} has no head for {WORDS[objective]} ({objective}); {FAMILY_OF[objective]} has. "

@@ -683,6 +683,13 @@ def test_the_ramp_ends_within_the_run(steps, ramp):
     assert settings_of({**options, "batch_ramp": 7}, "mlm", 512).ramp_steps == 7
 
 
+def test_hidden_words_need_both_sides(words, tmp_path):
+    config = json.loads(words.config.read_text()) | {"is_decoder": True}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UsageError, match='with "is_decoder": true a token sees nothing behind it, and masked words'):
+        pretrain(words.data, tmp_path / "m", config=tmp_path / "config.json", steps=1, **QUICK)
+
+
 def test_a_slip_in_a_configuration_is_told(words, tmp_path):
     config = json.loads(words.config.read_text())
     config["num_hiden_layers"] = config.pop("num_hidden_layers")
