@@ -55,6 +55,9 @@ def pretrain_command(
         str, typer.Option(help="Share of the tokens that is asked for; '0.3:0.15' falls from one to the other.")
     ] = "0.15",
     whole_words: Annotated[bool, typer.Option("--whole-words", help="Hide words as wholes.")] = False,
+    short_rows: Annotated[
+        float, typer.Option(help="Share of the documents whose rows are shorter, for a model of single sentences, too.")
+    ] = 0.0,
     lora: Annotated[
         int | None, typer.Option(help="Train thin matrices of this rank beside --model; the result is an adapter.")
     ] = None,
@@ -100,6 +103,7 @@ def pretrain_command(
             dropout=dropout,
             mask_rate=mask_rate,
             whole_words=whole_words,
+            short_rows=short_rows,
             lora=lora,
             word_vectors=word_vectors,
             seed=seed,

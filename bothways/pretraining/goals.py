@@ -40,11 +40,13 @@ class GoalSettings:
     max_length: tokens of a row, special ones included.
     mask_rate: share of the tokens that is asked for, at the beginning and at the end of the run.
     whole_words: words are chosen as wholes.
+    short_rows: share of the documents whose rows are shorter.
     """
 
     max_length: int
     mask_rate: tuple[float, float] = (0.15, 0.15)
     whole_words: bool = False
+    short_rows: float = 0.0
 
 
 class Goal(ABC):

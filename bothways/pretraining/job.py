@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,7 @@ def pretrain(
     dropout: float = 0.0,
     mask_rate: str | float | tuple[float, float] = 0.15,
     whole_words: bool = False,
+    short_rows: float = 0.0,
     lora: int | None = None,
     word_vectors: bool = True,
     seed: int = 42,
@@ -106,6 +107,8 @@ def pretrain(
             (Geiping and Goldstein 2023, section 4.4). The configuration that is saved keeps its own, for fine-tuning.
         mask_rate: share of the tokens that is asked for; ``"0.3:0.15"`` falls from one to the other.
         whole_words: hide words as wholes.
+        short_rows: share of the documents whose rows are shorter, of all lengths from 8 tokens on: for a model that is
+            to read single sentences, too.
         lora: rank: ``model`` stays as it is, thin matrices beside it learn with the head; the result is an adapter.
         word_vectors: a new model that learns hidden words begins with word vectors counted from ``data``; False begins
             with random ones.
@@ -206,7 +209,7 @@ def _learner(options: dict[str, Any], sources: list[Path], group: Processes) -> 
             "apart. Take a configuration with 2, or --objective mlm."
         )
     settings = settings_of(options, objective, position_limit(config))
-    asked = GoalSettings(max_length=settings.max_length, mask_rate=settings.mask_rate, whole_words=settings.whole_words)
+    asked = GoalSettings(**{field.name: getattr(settings, field.name) for field in fields(GoalSettings)})
     goal = cls(tokenizer, asked)
     if source is None:
         model = new_model(config, cls, settings.seed)

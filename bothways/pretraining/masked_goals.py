@@ -20,7 +20,7 @@ from bothways.objectives.sentence_pairs import SentencePairs, next_sentence_pair
 from bothways.pretraining.documents import Documents
 from bothways.pretraining.exercise import Exercise
 from bothways.pretraining.goals import IGNORED, Counts, Goal, GoalSettings, counted
-from bothways.pretraining.rows import Frame, Rows, packed, pieces
+from bothways.pretraining.rows import Frame, Rows, packed, pieces, rooms
 from bothways.tasks.pair_frame import pair_frame
 
 DISCRIMINATOR_WEIGHT = 50.0
@@ -47,7 +47,8 @@ class MaskedWords(Goal):
         self.continues = continuation_table(tokenizer) if settings.whole_words else None
 
     def rows(self, documents: Documents, rng: np.random.Generator) -> Rows:
-        return pieces(documents.starts, self.room)
+        short = self.settings.short_rows
+        return pieces(documents.starts, rooms(len(documents), self.room, short, rng) if short else self.room)
 
     @property
     def room(self) -> int:

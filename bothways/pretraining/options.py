@@ -59,6 +59,7 @@ def settings_of(options: dict[str, Any], objective: str, limit: int | None) -> P
         dropout=options["dropout"],
         mask_rate=parse_rate(options["mask_rate"]),
         whole_words=bool(options["whole_words"]),
+        short_rows=options["short_rows"],
         seed=options["seed"],
         precision=resolve_precision(options["precision"], device),
         max_tokens=MAX_TOKENS.get(device.type, MAX_TOKENS_ELSEWHERE),
@@ -94,6 +95,11 @@ def check(options: dict[str, Any], sources: list[Path], directory: Path) -> None
         options["config"] = "mini"
     if options["whole_words"] and objective in ("clm", "span"):
         raise UsageError(f"--whole-words is about masked words, and --objective {objective} hides none. Drop it.")
+    if options["short_rows"] and objective not in ("mlm", "rtd"):
+        raise UsageError(
+            f"--short-rows is for mlm and rtd; --objective {objective} has rows of its own (a tenth of pairs is "
+            "shorter). Drop it."
+        )
     settings = settings_of(options, objective, None)
     if objective == "clm" and settings.mask_rate != (0.15, 0.15):
         raise UsageError("--mask-rate is about what is hidden, and --objective clm hides nothing. Drop it.")

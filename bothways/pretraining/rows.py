@@ -17,6 +17,9 @@ from bothways.batching import PackedBatch, SeqLens
 from bothways.objectives.sentence_pairs import SentencePairs
 from bothways.pretraining.documents import Documents
 
+SHORTEST = 8
+"""Tokens of the shortest rows that are made on purpose."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
@@ -62,11 +65,12 @@ class Rows:
         )
 
 
-def pieces(starts: NDArray[np.int64], room: int, overlap: int = 0) -> Rows:
+def pieces(starts: NDArray[np.int64], room: int | NDArray[np.int64], overlap: int = 0) -> Rows:
     """Documents in as few rows of at most ``room`` tokens as it takes, of nearly the same length.
 
     Args:
         starts: int64 (D + 1,), of documents.
+        room: of all, or int64 (D,).
         overlap: tokens that a row repeats of the one before it in its document.
 
     Example: starts [0, 7], room 5 -> [0, 3] and [3, 7].
@@ -80,6 +84,16 @@ def pieces(starts: NDArray[np.int64], room: int, overlap: int = 0) -> Rows:
     begin = starts[:-1][owner]
     stop = np.where(number + 1 == of, starts[1:][owner], begin + overlap + own * (number + 1) // of)
     return Rows(first=np.stack([begin + own * number // of, stop], axis=1))
+
+
+def rooms(count: int, room: int, short_rows: float, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Room of the rows of each document, int64 (D,): the whole, and of a share of them any shorter one.
+
+    Short ones are as likely between 8 and 16 tokens as between 16 and 32. Source: ``short_seq_prob`` in the authors'
+    code of Devlin et al. 2019, for which all are equally likely, so that sentences are rare.
+    """
+    shorter = np.exp(rng.uniform(np.log(min(SHORTEST, room)), np.log(room + 1), count)).astype(np.int64)
+    return np.where(rng.random(count) < short_rows, np.minimum(shorter, room), room)
 
 
 def packed(documents: Documents, rows: Rows, indices: Sequence[int], frame: Frame) -> tuple[PackedBatch, Tensor]:

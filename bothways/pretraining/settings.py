@@ -25,6 +25,7 @@ class PretrainSettings:
     dropout: share of numbers that are set to zero while training.
     mask_rate: share of the tokens that is asked for, at the beginning and at the end.
     whole_words: words are hidden as wholes.
+    short_rows: share of the documents whose rows are shorter.
     minutes, steps, epochs: the end of the run, whichever comes first; one of them is set.
     max_tokens: most tokens that go through the model at once.
     evaluations: how many times the run is judged on what was held out, in equal parts of it.
@@ -41,6 +42,7 @@ class PretrainSettings:
     dropout: float
     mask_rate: tuple[float, float]
     whole_words: bool
+    short_rows: float
     seed: int
     precision: str
     max_tokens: int
@@ -81,6 +83,7 @@ class PretrainSettings:
             ("warmup", self.warmup, 0 <= self.warmup < 1, "a number from 0 and below 1"),
             ("optimizer", self.optimizer, self.optimizer in OPTIMIZERS, f"one of {', '.join(OPTIMIZERS)}"),
             ("weight_decay", self.weight_decay, 0 <= self.weight_decay < 1, "a number from 0 and below 1"),
+            ("short_rows", self.short_rows, 0 <= self.short_rows <= 1, "a share from 0 to 1"),
             ("dropout", self.dropout, 0 <= self.dropout < 1, "a number from 0 and below 1"),
             ("mask_rate", rate, 0 < start < 1 and 0 < end < 1, "a number between 0 and 1, or two: 0.3:0.15"),
             ("seed", self.seed, 0 <= self.seed < 2**32, "a whole number from 0 to 4294967295"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +166,7 @@ def settings_for(objective: str, **more: Any) -> PretrainSettings:
         "dropout": 0.0,
         "mask_rate": (0.15, 0.15),
         "whole_words": False,
+        "short_rows": 0.0,
         "seed": 1,
         "precision": "float32",
         "max_tokens": 10_000,
@@ -181,7 +182,7 @@ def settings_for(objective: str, **more: Any) -> PretrainSettings:
 def goal_for(settings: PretrainSettings, tokenizer: Any) -> Goal:
     return GOALS[settings.objective](
         tokenizer,
-        GoalSettings(max_length=settings.max_length, mask_rate=settings.mask_rate, whole_words=settings.whole_words),
+        GoalSettings(**{one.name: getattr(settings, one.name) for one in fields(GoalSettings)}),
     )
 
 

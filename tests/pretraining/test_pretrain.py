@@ -473,6 +473,8 @@ REFUSED = [
     ({"objective": "span"}, UsageError, "BertTokenizer\\w* has no marks for missing spans"),
     ({"objective": "mlm,sop"}, UsageError, r"bert has no head for .*order of sentences \(mlm,sop\); albert has"),
     ({"objective": "rtd"}, UsageError, r"bert has no head for replaced words \(rtd\); electra has"),
+    ({"short_rows": 1.5}, UsageError, "short_rows is 1.5, expected a share from 0 to 1"),
+    ({"objective": "mlm,nsp", "short_rows": 0.5}, UsageError, "--short-rows is for mlm and rtd; --objective mlm,nsp"),
     ({"evaluation": "nothing.txt"}, UsageError, "nothing.txt: no such file or directory"),
 ]
 
@@ -673,11 +675,20 @@ def test_two_texts_need_two_segments(words, tmp_path):
     pretrain(words.data, tmp_path / "m", **options)
 
 
+def test_short_rows_are_learned_from_and_judged_by(words, tmp_path):
+    found = words.run("rows", short_rows=1.0, epochs=1, steps=None)
+    assert found.settings.short_rows == 1.0
+    whole = words.run("whole-rows", epochs=1, steps=None)
+    assert found.tokens > whole.tokens + 100  # the special tokens of more rows around the same text
+    assert manifest(found.directory)["data"]["tokens"] == manifest(whole.directory)["data"]["tokens"]
+
+
 @pytest.mark.parametrize(("steps", "ramp"), [(None, 300), (2, 0), (40, 10), (5_000, 300)])
 def test_the_ramp_ends_within_the_run(steps, ramp):
     options = {"minutes": None, "epochs": None, "model": None, "lora": None, "config": "mini", "batch_ramp": None}
     options |= {"max_length": None, "batch_tokens": None, "learning_rate": None, "warmup": 0.05, "optimizer": "adamw"}
-    options |= {"weight_decay": 0.0, "dropout": 0.0, "mask_rate": 0.15, "whole_words": False, "seed": 1}
+    options |= {"weight_decay": 0.0, "dropout": 0.0, "mask_rate": 0.15, "whole_words": False, "short_rows": 0.0}
+    options |= {"seed": 1}
     options |= {"precision": "float32", "checkpoint_steps": None, "steps": steps}
     assert settings_of(options, "mlm", 512).ramp_steps == ramp
     assert settings_of({**options, "batch_ramp": 7}, "mlm", 512).ramp_steps == 7

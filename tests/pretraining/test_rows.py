@@ -12,7 +12,7 @@ from bothways.corpus import open_shards
 from bothways.pretraining.documents import documents_of
 from bothways.pretraining.exercise import Exercise
 from bothways.pretraining.masked_goals import frame_of
-from bothways.pretraining.rows import Rows, packed, part_of, pieces
+from bothways.pretraining.rows import SHORTEST, Rows, packed, part_of, pieces, rooms
 from tests.corpus.small import byte_level, unigram
 from tests.pretraining.small import language, packed_rows, shards, wordpiece
 
@@ -30,6 +30,25 @@ def test_rows_tile_every_document_in_nearly_equal_parts(lengths, room):
         sizes = own[:, 1] - own[:, 0]
         assert own[-1, 1] == stop and len(own) == -(-(stop - start) // room)
         assert sizes.min() >= 1 and sizes.max() <= room and sizes.max() - sizes.min() <= 1
+
+
+@settings(deadline=None)
+@given(lengths=LENGTHS, room=st.integers(1, 60), seed=st.integers(0, 99), share=st.floats(0, 1))
+def test_short_rows_tile_every_document_with_room_of_its_own(lengths, room, seed, share):
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    own = rooms(len(lengths), room, share, np.random.default_rng(seed))
+    assert own.max() <= room and own.min() >= min(SHORTEST, room)
+    rows = pieces(starts, own).first
+    alone = [pieces(starts[i : i + 2], int(own[i])).first for i in range(len(lengths))]  # each document by itself
+    assert rows.tolist() == np.concatenate(alone).tolist()
+
+
+def test_of_short_rows_all_lengths_are_there():
+    found = rooms(40_000, 510, 0.5, np.random.default_rng(3))
+    assert (found == 510).mean() == pytest.approx(0.5, abs=0.01)
+    doublings = [((found >= low) & (found < 2 * low)).mean() for low in (8, 16, 32, 64, 128)]
+    assert doublings == pytest.approx([0.5 * np.log(2) / np.log(511 / 8)] * 5, abs=0.01)
+    assert (rooms(9, 510, 0.0, np.random.default_rng(3)) == 510).all()
 
 
 @settings(deadline=None)
