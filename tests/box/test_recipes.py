@@ -105,8 +105,12 @@ def test_an_adapter_is_made_from_data_to_card(data, tiny_model, tmp_path, monkey
 
 
 def test_masked_words_are_learned_beside_the_encoder(tiny_model, tmp_path, monkeypatch):
-    """What follows the training of fill-mask, which is ``pretrain``."""
-    from bothways.pretraining import pretrain
+    """In stages, of which each goes on with the one before and none is made twice."""
+    calls, learn = [], fill_mask.pretrain
+
+    def two_steps(*places, minutes, **options):
+        calls.append((minutes, options["optimizer"], str(options["model"])))
+        learn(*places, steps=2, **options)
 
     box, text = tmp_path / "box", tmp_path / "data/text"
     monkeypatch.setattr("bothways.resolver.box.BOX_DIRECTORY", box)
@@ -115,10 +119,19 @@ def test_masked_words_are_learned_beside_the_encoder(tiny_model, tmp_path, monke
     for name in ("train-00", "valid"):
         (text / f"wikipedia-en-{name}.txt.xz").write_bytes(lzma.compress(documents.encode()))
     monkeypatch.setattr(fill_mask, "PARTS", 1)
-    files, valid, held = fill_mask.prepare(tmp_path / "data", tmp_path)
-    pretrain(files, tmp_path / "run", model=tiny_model, lora=2, evaluation=valid, steps=2, max_length=16)
-    made = _common.finish(fill_mask.RECIPE, tmp_path / "data", tmp_path / "run", box, held, None)
+    monkeypatch.setattr(fill_mask, "ENCODER", tiny_model)
+    monkeypatch.setattr(fill_mask, "STAGES", [stage | {"max_length": 16} for stage in fill_mask.STAGES[::2]])
+    monkeypatch.setattr(fill_mask, "ROWS", (16, 32))
+    monkeypatch.setattr(fill_mask, "RECIPE", replace(fill_mask.RECIPE, rank=2))
+    monkeypatch.setattr(fill_mask, "pretrain", two_steps)
+    shards, valid, held = fill_mask.prepare(tmp_path / "data", tmp_path)
+    for _ in range(2):
+        began = fill_mask.learn(shards, valid, tmp_path / "run", 260.0)
+    assert calls == [(200.0, "adamw", str(tiny_model)), (60.0, "muon", str(tmp_path / "run.1"))]
+    assert began == ("Before the run below: 200 minutes and 0.0 million tokens with adamw and rows of 16 tokens.")
+    made = _common.finish(replace(fill_mask.RECIPE, began=began), tmp_path / "data", tmp_path / "run", box, held, None)
     card = read_card(BOX_MODELS[-1])
+    assert card["began"] == began and card["settings"]["optimizer"] == "muon"
     assert made.name == card["name"] == "minilm-l6-fill-mask"
     assert card["scores"][0]["metric"] == "accuracy at masks" and card["scores"][0]["count"] >= 60
     assert card["calibration"]["count"] == card["scores"][0]["count"]
@@ -322,6 +335,8 @@ def test_masked_words_are_counted(filled_box, tmp_path):
     found = list(fill_mask.masked(file, pipe, row=20))
     assert found == list(fill_mask.masked(file, pipe, row=20))
     assert 5 <= len(found) <= 10 and all(0 < sureness <= 1 for sureness, _ in found)
+    shown = list(fill_mask.masked(file, pipe, row=20, as_learned=True))
+    assert len(shown) == len(found) and shown != found  # some of the words stand there, or others
     words = pipe("good [MASK] was bad", top_k=1)
     logits = pipe.runner.masked_logits([pipe.tokenizer("good [MASK] was bad")["input_ids"]], [[2]])[0]
     (word,), (sureness,) = fill_mask.best(logits)

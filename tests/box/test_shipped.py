@@ -29,7 +29,7 @@ LEAST = {
     "minilm-l6-ner": 0.90,
     "minilm-l6-qa": 0.80,
     "minilm-l6-nli": 0.66,  # 0.72 was wanted, 0.670 was reached; all of the encoder reaches 0.660
-    "minilm-l6-fill-mask": 0.38,  # 0.45 was wanted, 0.384 was reached
+    "minilm-l6-fill-mask": 0.39,  # 0.45 was wanted: 0.397 with all words behind [MASK], 0.453 hidden as in training
 }
 """What the main score of each is not to fall below."""
 
