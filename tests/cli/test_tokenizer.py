@@ -98,6 +98,15 @@ def test_more_entries_than_the_texts_support(command, tmp_path):
     assert manifest["entries"] < 30 and "6 words of texts that were trained on" in shown
 
 
+def test_letters_that_were_left_out_are_told(command, tmp_path):
+    many = tmp_path / "many.txt"
+    many.write_text("".join(f"{chr(0x4E00 + n % 90)}{chr(0x4E00 + n * 7 % 90)} a b c d e\n" for n in range(500)))
+    code, _, err = command(
+        "tokenizer", "train", many, "--vocab-size", 900, "--limit-alphabet", 20, "-o", tmp_path / "t"
+    )
+    assert code == 0 and "letters beyond the 20 most frequent are unknown" in err and "Raise --limit-alphabet" in err
+
+
 def test_mistakes_are_sentences(corpus, command, tmp_path):
     blank, picture = tmp_path / "blank.txt", tmp_path / "picture.txt"
     blank.write_text("\n \n")

@@ -1,9 +1,12 @@
 """Impossible calls are refused with numbers and a way out; nothing is truncated, padded or dropped in silence."""
 
+import logging
+
 import pytest
 
 from bothways.errors import TokenizerError
 from bothways.tokenizers import BertTokenizer, BertTokenizerFast, PreTrainedTokenizerFast
+from bothways.tokenizers.options import say_that_it_cuts
 
 
 @pytest.mark.parametrize(
@@ -24,6 +27,25 @@ from bothways.tokenizers import BertTokenizer, BertTokenizerFast, PreTrainedToke
 def test_input_that_is_no_text(fast, text, message):
     with pytest.raises(TokenizerError, match=message):
         fast(text)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"max_length": 4}, True),
+        ({"max_length": 4, "truncation": True}, False),
+        ({"max_length": 4, "truncation": False}, False),
+        ({"max_length": 4, "padding": "max_length"}, False),
+        ({}, False),
+    ],
+)
+def test_a_length_without_truncation_is_told_once(fast, caplog, options, told):
+    say_that_it_cuts.cache_clear()
+    with caplog.at_level(logging.WARNING, "bothways"):
+        for _ in range(2):
+            fast("one two three four five six", **options)
+    found = [record.message for record in caplog.records if "without truncation" in record.message]
+    assert len(found) == told
 
 
 def test_words_that_are_no_text(fast):

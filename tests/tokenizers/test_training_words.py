@@ -120,6 +120,8 @@ def test_what_is_no_text():
         count_words(engine_of("bert"), ["", " \n", "\x00"])
     with pytest.raises(TokenizerError, match="must be str or lists of str, not bytes"):
         count_words(engine_of("bert"), [[b"a"]])
+    with pytest.raises(TokenizerError, match="must be several, such as a list of texts, and came as one str"):
+        count_words(engine_of("bert"), "just a text")
 
 
 @given(st.permutations([f"{n:03d} " + "x" * (n * 7 % 31) for n in range(120)] * 2))
