@@ -65,9 +65,9 @@ class PipelineException(BothwaysError):  # noqa: N818 - the ecosystem's name
     """A pipeline cannot answer this input (for example: no mask token in a fill-mask text)."""
 
 
-def nearest(name: str, known: list[str] | tuple[str, ...], most: int = 3) -> list[str]:
-    """The known names most like ``name``, best first, for "did you mean" sentences."""
+def nearest(name: str, known: list[str] | tuple[str, ...], most: int = 3, *, likeness: float = 0.5) -> list[str]:
+    """The known names most like ``name``, best first and at least so like (0 to 1), for "did you mean" sentences."""
     import difflib
 
     folded = {k.lower(): k for k in known}
-    return [folded[k] for k in difflib.get_close_matches(name.lower(), list(folded), n=most, cutoff=0.5)]
+    return [folded[k] for k in difflib.get_close_matches(name.lower(), list(folded), n=most, cutoff=likeness)]

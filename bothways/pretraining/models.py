@@ -6,7 +6,6 @@ layers of 256, 512 and 768).
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -136,9 +135,11 @@ def make_config(named: str, objective: str, tokenizer: Any, max_length: int | No
 
 def _check_names(path: Path, values: dict[str, Any], cls: type[Any]) -> None:
     """A name that is nearly that of a field is a slip, and the field would silently have its default."""
-    missing = [name for name in vars(cls()) if name not in values]
+    config = cls()
+    missing = [name for name in vars(config) if name not in values]
     for name in values:
-        if like := [] if hasattr(cls(), name) else get_close_matches(name, missing, n=1, cutoff=SLIP):
+        like = nearest(name, missing, most=1, likeness=SLIP)
+        if like and not hasattr(config, name):
             raise ConfigError(f"{path}: {name} is no field of {cls.__name__}. Did you mean {like[0]}?")
 
 

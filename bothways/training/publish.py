@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bothways.directories import LONGEST_NAME
-from bothways.errors import UsageError
+from bothways.errors import ModelNotFoundError, UsageError
 from bothways.files import read_json
 from bothways.resolver.adapters import find_encoder, is_adapter
 
@@ -56,7 +56,10 @@ def check_encoder_stays(directory: Path, model: str | os.PathLike[str] | None, l
         return
     encoder = Path(model)
     if is_adapter(encoder):
-        encoder = find_encoder(encoder, local_files_only=True)
+        try:
+            encoder = find_encoder(encoder, local_files_only=True)
+        except ModelNotFoundError:  # it will be downloaded, and so lies elsewhere
+            return
     if encoder.resolve() == directory.resolve():
         raise UsageError(
             f"--output {directory} is the encoder that the adapter needs, and would be replaced by it. Give another."

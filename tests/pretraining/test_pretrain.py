@@ -26,6 +26,7 @@ from bothways.pretraining.goal_table import FAMILY_OF, GOALS
 from bothways.pretraining.options import settings_of
 from bothways.pretraining.run import judge
 from bothways.pretraining.steps import validation_parts
+from bothways.training.publish import check_encoder_stays
 from tests.distributed.launch import LIMIT, ended, start
 from tests.pretraining.small import (
     NO_DROPOUT,
@@ -651,6 +652,9 @@ def test_an_adapter_does_not_replace_its_encoder(words, learned, tmp_path):
     assert (encoder / "model.safetensors").is_file()
     again = pretrain(words.data, adapter, model=adapter, **options).directory
     bothways.AutoModelForMaskedLM.from_pretrained(again)
+    settings = json.loads((adapter / "adapter_config.json").read_text())
+    (adapter / "adapter_config.json").write_text(json.dumps({**settings, "base_model_name_or_path": "some/encoder"}))
+    check_encoder_stays(tmp_path / "new", adapter, 2)  # what is still to be downloaded is in nobody's way
 
 
 def write_rows(directory):
